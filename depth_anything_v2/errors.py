@@ -1,0 +1,82 @@
+"""The errors this package raises on purpose.
+
+    DepthAnythingError
+    ├── InputError            a picture, video or list that cannot be read or used
+    │   └── ImageTooLargeError    more pixels or tokens than the limit allows
+    ├── OutputError           a result that cannot be written where it was asked for
+    │   └── OutputExistsError     it is already there, and neither resume nor overwrite was said
+    ├── CheckpointError       weights that cannot be used
+    │   ├── CheckpointNotFoundError   no such name, file or repository
+    │   ├── CheckpointDownloadError   it exists, but could not be fetched (network, 404, cut off)
+    │   ├── CheckpointDigestError     the bytes are not the ones that were published
+    │   ├── CheckpointUnsafeError     a pickle that would run code
+    │   └── CheckpointFormatError     not a Depth Anything checkpoint, or its kind cannot be known
+    ├── DepthKindError        an operation that this kind of depth does not allow
+    ├── OptionError           an option, name or combination that makes no sense
+    └── MissingExtraError     a feature whose optional dependency is not installed
+
+Every message is one sentence a user can act on: what was wrong, where, what to do. The command line
+prints the message alone; a traceback means a defect of this package.
+"""
+
+from __future__ import annotations
+
+
+class DepthAnythingError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class InputError(DepthAnythingError):
+    """A picture, video or list cannot be read or used."""
+
+
+class ImageTooLargeError(InputError):
+    """A picture has more pixels, or would need more tokens, than the limit allows."""
+
+
+class OutputError(DepthAnythingError):
+    """A result cannot be written where it was asked for."""
+
+
+class OutputExistsError(OutputError):
+    """An output is already there, and neither resuming nor overwriting was asked for."""
+
+
+class CheckpointError(DepthAnythingError):
+    """A checkpoint cannot be used."""
+
+
+class CheckpointNotFoundError(CheckpointError):
+    """No checkpoint has this name, and no file or repository is there."""
+
+
+class CheckpointDownloadError(CheckpointError):
+    """A checkpoint exists but could not be fetched."""
+
+
+class CheckpointDigestError(CheckpointError):
+    """The bytes of a download are not the ones that were published."""
+
+
+class CheckpointUnsafeError(CheckpointError):
+    """A file would run code when loaded."""
+
+
+class CheckpointFormatError(CheckpointError):
+    """The tensors are not those of a supported model, or their kind cannot be known."""
+
+
+class DepthKindError(DepthAnythingError):
+    """The operation needs another kind of depth (metric instead of relative, for example)."""
+
+
+class OptionError(DepthAnythingError, ValueError):
+    """An option, a name or a combination of them makes no sense."""
+
+
+class MissingExtraError(DepthAnythingError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, feature: str) -> None:
+        super().__init__(f"{feature} needs the package '{package}': pip install 'depth-anything-v2[{extra}]'")
+        self.package, self.extra = package, extra

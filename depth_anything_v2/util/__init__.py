@@ -1,0 +1,1 @@
+"""Building blocks of the head, and the preprocessing rule."""
