@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from depth_anything_v2.checkpoints import LoadedCheckpoint
 
 TOKEN_PIXELS = 14 * 14
-MAX_TOKENS = 16_384  # about 1,790 x 1,790 pixels of network input
+MAX_TOKENS = 32_768  # about 2,530 x 2,530 pixels of network input
 MAX_PIXELS = images.MAX_PIXELS
 GPU_BATCH = 8
 

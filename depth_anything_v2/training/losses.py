@@ -17,10 +17,12 @@ def normalise(x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
 
     Source: Ranftl et al., 'Towards Robust Monocular Depth Estimation', section 5.
     """
-    flat = torch.where(valid, x, torch.nan).flatten(1)
+    empty = ~valid.flatten(1).any(dim=1, keepdim=True)
+    # A picture without valid pixels would put NaN into the gradient, masked or not.
+    flat = torch.where(valid, x, torch.nan).flatten(1).masked_fill(empty, 0.0)
     median = flat.nanmedian(dim=1, keepdim=True).values
     deviation = (flat - median).abs().nanmean(dim=1, keepdim=True)
-    scaled = (x.flatten(1) - median) / deviation.clamp_min(1e-6)
+    scaled = (x.flatten(1).masked_fill(empty, 0.0) - median) / deviation.clamp_min(1e-6)
     return scaled.nan_to_num().reshape(x.shape)
 
 
