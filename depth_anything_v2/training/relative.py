@@ -150,7 +150,7 @@ class RelativeTrainer:
         self.generator.set_state(state["generator"].cpu())
 
     def train_step(self, batch: Batch) -> dict[str, float]:
-        """Do one step and return the parts of its loss. Raises InputError when the loss is not finite."""
+        """Do one step and return the parts of its loss. Raises InputError when something is not finite."""
         options = self.options
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * options.rate(self.step)
@@ -159,8 +159,8 @@ class RelativeTrainer:
         with torch.autocast(torch.device(options.device).type, torch.bfloat16):
             prediction = self.model(pictures)
         parts = relative_loss(prediction.float(), inverse, torch.isfinite(inverse), self.generator)
-        if not bool(torch.isfinite(parts["loss"])):
-            raise InputError(f"the loss is not finite at step {self.step}; the last good state is in '{options.run}'")
+        if not bool(torch.isfinite(parts["loss"]) & torch.isfinite(prediction).all()):
+            raise InputError(f"the model is not finite at step {self.step}; the last good state is in '{options.run}'")
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(parts["loss"])
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
