@@ -96,7 +96,7 @@ def _worth_keeping(scene: Scenery, depth: NDArray[np.float32], index: NDArray[np
     counts = np.bincount(index[index >= 0].ravel(), minlength=len(scene.items)) / depth.size
     single = max((float(c) for c, item in zip(counts, scene.items, strict=True) if not item.backdrop), default=0.0)
     largest = float(counts.max())
-    return bool(high > 1.25 * low and single < 0.45 and largest < 0.85 and known.min() > 0.04)
+    return bool(high > 1.25 * low and single < 0.45 and largest < 0.75 and known.min() > 0.04)
 
 
 def write_shards(

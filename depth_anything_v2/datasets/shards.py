@@ -69,13 +69,22 @@ class CropSampler:
             picture, target = random_crop(images[index], inverse[index], height, width, rng)
             pictures.append(picture)
             targets.append(target)
-        batch = (np.stack(pictures).astype(np.float32) / 255.0 - self.preprocessing.mean) / self.preprocessing.std
+        light = np.stack([_relight(picture, rng) for picture in pictures])
+        batch = (light - self.preprocessing.mean) / self.preprocessing.std
         return np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32), np.stack(targets).astype(np.float32)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start .. stop - 1."""
         for step in range(start, stop):
             yield self.batch(step)
+
+
+def _relight(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return the picture in [0, 1], every second one with another gamma and brightness."""
+    unit = picture.astype(np.float32) / 255.0
+    if rng.random() < 0.5:
+        unit = np.clip(unit ** np.float32(np.exp(rng.normal(0, 0.3))) * np.float32(rng.uniform(0.55, 1.25)), 0, 1)
+    return unit
 
 
 def random_crop(

@@ -32,7 +32,7 @@ def room(b: Builder, height: int, width: int) -> Scenery:
     deep = b.uniform(6, 20) if corridor else b.uniform(8, 22) if hall else b.uniform(2.8, 8)
     tall = b.uniform(3, 6) if hall else b.uniform(2.2, 3.2)
     eye = np.array([b.uniform(-0.42, 0.42) * wide, -deep / 2 + b.uniform(0.05, 0.35) * deep, b.uniform(0.6, 1.9)])
-    pitch = np.radians(b.uniform(-38, 8)) if b.chance(0.7) else np.radians(b.uniform(-60, 25))
+    pitch = np.radians(b.uniform(-32, 6)) if b.chance(0.8) else np.radians(b.uniform(-60, 20))
     yaw = np.radians(b.rng.normal(0, 28)) if not corridor else np.radians(b.rng.normal(0, 9))
     way = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
     view = camera(b.rng, eye, eye + way, height, width, fov=(48, 82))
@@ -40,13 +40,13 @@ def room(b: Builder, height: int, width: int) -> Scenery:
     _on_walls(b, wide, deep, tall)
     taken: list[Triple] = [(float(eye[0]), float(eye[1]), 0.55)]
     pieces = (table, table, desk, chair, chair, sofa, shelf, cabinet, bed, floor_lamp, plant, pile, person)
-    low, high = (3, 8) if corridor else (8, 22) if hall else (4, 13)
+    low, high = (4, 10) if corridor else (14, 30) if hall else (7, 18)
     count = int(b.rng.integers(low, high))
 
     def sample() -> tuple[float, float]:
         return b.uniform(-0.46, 0.46) * wide, max(b.uniform(-0.46, 0.46), b.uniform(-0.46, 0.46)) * deep
 
-    for x, y, r in free_places(b, count, sample, lambda: b.uniform(0.3, 0.85), taken):
+    for x, y, r in free_places(b, count, sample, lambda: b.uniform(0.3, 0.75), taken):
         b.at(
             (x, y, 0),
             float(b.rng.integers(4)) * np.pi / 2 + (b.rng.normal(0, 0.1) if b.chance(0.6) else b.uniform(0, 6)),
@@ -181,7 +181,7 @@ def tabletop(b: Builder, height: int, width: int) -> Scenery:
 
     crowd = b.uniform(0.35, 1.0)
     for x, y, r in free_places(
-        b, int(b.rng.integers(5, 32)), sample, lambda: size * b.uniform(0.3, 0.8) * crowd, taken
+        b, int(b.rng.integers(8, 40)), sample, lambda: size * b.uniform(0.3, 0.8) * crowd, taken
     ):
         stand(b, x, y, 0, r / crowd * 1.6)
     scene = b.scenery("tabletop", view)
@@ -192,7 +192,7 @@ def tabletop(b: Builder, height: int, width: int) -> Scenery:
 def bin_clutter(b: Builder, height: int, width: int) -> Scenery:
     """Piled objects of all orientations in an open box or a loose heap, seen from above."""
     wide, deep, tall = b.uniform(0.3, 0.9), b.uniform(0.25, 0.7), b.uniform(0.1, 0.4)
-    away = b.uniform(0.55, 1.4)
+    away = b.uniform(0.45, 1.1)
     pitch = np.radians(b.uniform(50, 90))
     turn = b.uniform(0, 2 * np.pi)
     aim = np.array([b.rng.normal(0, 0.05), b.rng.normal(0, 0.05), 0.05])

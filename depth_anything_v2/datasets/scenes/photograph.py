@@ -23,7 +23,7 @@ def photograph(linear: Floats, depth: Floats, index: NDArray[np.int16], rng: np.
     picture *= np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
     grey = picture.mean(axis=2)
     level = 0.6 * float(grey.mean()) + 0.4 * float(np.median(grey))
-    picture *= np.float32(rng.uniform(0.12, 0.34) / max(level, 1e-4))
+    picture *= np.float32(np.exp(rng.uniform(np.log(0.08), np.log(0.36))) / max(level, 1e-4))
     # A soft shoulder keeps highlights from clipping flat, as cameras do.
     picture = picture * (1 + picture * np.float32(0.15)) / (1 + np.float32(0.6) * picture)
     picture = np.sqrt(picture * np.float32(1.3))
