@@ -1,0 +1,109 @@
+"""The checkpoint doctor: what a file is, how that is known, and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from depth_anything_v2.checkpoints import kind
+from depth_anything_v2.checkpoints.files import sniff
+from depth_anything_v2.checkpoints.load import complete, licence_of, read_content, weigh
+from depth_anything_v2.checkpoints.registry import spec_by_digest
+from depth_anything_v2.checkpoints.resolve import ResolvedCheckpoint, resolve_checkpoint
+from depth_anything_v2.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class CheckpointReport:
+    """Findings on one file; a field is None where the file doesn't get that far.
+
+    format: 'safetensors' or 'pytorch'; names: 'published' or 'transformers'; kind: 'relative', 'metric' or
+    'unknown'; kind_from: what tells it; taps: blocks that the head reads, from 0; parameters: number of values;
+    dtypes: stored types; known_as: the registry name whose published bytes these are; problems: sentences.
+    """
+
+    path: Path
+    bytes: int
+    sha256: str | None
+    known_as: str | None = None
+    format: str | None = None
+    names: str | None = None
+    encoder: str | None = None
+    kind: str = "unknown"
+    kind_from: str | None = None
+    max_depth_m: float | None = None
+    taps: tuple[int, ...] = ()
+    parameters: int | None = None
+    dtypes: tuple[str, ...] = ()
+    licence: str | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON data."""
+        return {**dataclasses.asdict(self), "path": str(self.path)}
+
+
+def inspect_checkpoint(name: str | Path, *, offline: bool = True) -> CheckpointReport:
+    """Examine a checkpoint without running it; what is wrong with the file is in `problems`, not raised.
+
+    Raises CheckpointNotFoundError when it isn't there.
+    """
+    resolved = resolve_checkpoint(name, offline=offline)
+    known = spec_by_digest(resolved.sha256)
+    report = CheckpointReport(
+        resolved.path,
+        resolved.path.stat().st_size,
+        resolved.sha256,
+        known.name if known else None,
+        notes=resolved.notes,
+        licence=resolved.spec.licence if resolved.spec else None,
+    )
+    try:
+        report = dataclasses.replace(report, format=sniff(resolved.path))
+        return _examine(report, resolved)
+    except CheckpointError as error:
+        return dataclasses.replace(report, problems=(*report.problems, str(error)))
+
+
+def _examine(report: CheckpointReport, resolved: ResolvedCheckpoint) -> CheckpointReport:
+    content = read_content(resolved.path, resolved.sha256)
+    evidence, doubts = weigh(resolved, content)
+    decision = kind.decide(content.config, evidence, str(resolved.path))
+    problems: list[str] = []
+    if decision.how is None:
+        problems.append(str(kind.unknown_kind(str(resolved.path), content.config.encoder)))
+    completed: tuple[str, ...] = ()
+    try:
+        _, completed = complete(content.tensors, decision.config, str(resolved.path))
+    except CheckpointError as error:
+        problems.append(str(error))
+    if bad := _not_finite(content.tensors):
+        problems.append(f"{len(bad)} tensors hold NaN or infinity (first: {bad[0]}): every result would be empty")
+    types = Counter(str(value.dtype).removeprefix("torch.") for value in content.tensors.values())
+    return dataclasses.replace(
+        report,
+        names=content.dialect,
+        encoder=content.config.encoder,
+        kind=decision.config.kind if decision.how else "unknown",
+        kind_from=decision.how,
+        max_depth_m=decision.config.max_depth_m,
+        taps=decision.config.taps,
+        parameters=sum(value.numel() for value in content.tensors.values()),
+        dtypes=tuple(name for name, _ in types.most_common()),
+        licence=licence_of(resolved, content),
+        notes=(*report.notes, *content.notes, *doubts, *decision.notes, *completed),
+        problems=tuple(problems),
+    )
+
+
+def _not_finite(tensors: dict[str, torch.Tensor]) -> list[str]:
+    import torch
+
+    return [k for k, v in tensors.items() if v.is_floating_point() and not bool(torch.isfinite(v.float()).all())]
