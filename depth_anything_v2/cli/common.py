@@ -1,0 +1,172 @@
+"""What commands share: their options, declared once, and how errors and signals become exit statuses."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from depth_anything_v2.errors import CheckpointNotFoundError, DepthAnythingError, OptionError, OutputExistsError
+
+if TYPE_CHECKING:
+    from depth_anything_v2.estimator import DepthEstimator
+    from depth_anything_v2.jobs.options import EstimatorOptions
+
+OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+CheckpointOption = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        metavar="NAME",
+        help="Registry name (see 'depth-anything checkpoints list'), file, folder or Hub repository.",
+    ),
+]
+EncoderOption = Annotated[
+    str | None, typer.Option("--encoder", metavar="NAME", help="The encoder the checkpoint must hold: vits, vitb, ...")
+]
+MaxDepthOption = Annotated[
+    float | None,
+    typer.Option("--max-depth", metavar="METRES", help="The checkpoint is metric and answers up to this depth."),
+]
+RelativeOption = Annotated[
+    bool, typer.Option("--relative", help="The checkpoint is relative: it answers inverse depth.")
+]
+V1Option = Annotated[bool, typer.Option("--v1", help="The checkpoint is of Depth Anything V1.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Never touch the network for weights.")]
+InputSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--input-size", metavar="PIXELS", help="Shorter side of what the network sees. [default: the model's]"
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", metavar="NAME", help="auto (float32), float32, bfloat16 or float16.")
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", help="Pictures per pass. [default: 1 on a CPU, 8 on a GPU]")
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens", metavar="N", help="Refuse pictures that need more. [default: 16384, of 14 x 14 pixels]"
+    ),
+]
+ColormapOption = Annotated[
+    str,
+    typer.Option(
+        "--colormap", metavar="NAME", help="spectral, inferno, magma, plasma, viridis, turbo or grey: of the picture."
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what the model runs on.")]
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: ends like Ctrl-C, with another exit status."""
+
+
+def run_safely(action: Callable[[], int | None], program: str = "depth-anything") -> int:
+    """Run a command and return its exit status; the errors of this package become one line on stderr.
+
+    2 for wrong usage (OptionError, outputs that exist, an unknown checkpoint), 1 for other errors of the
+    package, 130 after Ctrl-C, 143 after SIGTERM. Other exceptions are defects and pass through.
+    """
+    try:
+        with _sigterm_as_interrupt():
+            return action() or OK
+    except DepthAnythingError as error:
+        say(f"{program}: error: {error}", sys.stderr)
+        usage = isinstance(error, (OptionError, OutputExistsError, CheckpointNotFoundError))
+        return USAGE if usage else FAILED
+    except KeyboardInterrupt as interrupt:
+        terminated = was_terminated(interrupt)
+        how = "terminated" if terminated else "interrupted"
+        say(f"{program}: {how}: {interrupt}" if str(interrupt) else f"{program}: {how}", sys.stderr)
+        return TERMINATED if terminated else INTERRUPTED
+    except BrokenPipeError:
+        silence(sys.stdout)
+        return FAILED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else OK if end.code is None else FAILED
+
+
+def was_terminated(interrupt: BaseException) -> bool:
+    """Say whether an interrupt is, or was raised from, SIGTERM."""
+    cause: BaseException | None = interrupt
+    while cause is not None:
+        if isinstance(cause, _Terminated):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def say(message: str, stream: TextIO | None = None) -> None:
+    """Print a line to `stream` (stdout); a reader that went away is no reason to stop."""
+    stream = stream or sys.stdout
+    try:
+        print(printable(message, stream), file=stream, flush=True)
+    except BrokenPipeError:
+        silence(stream)
+
+
+def printable(message: str, stream: TextIO) -> str:
+    """Return the text with what `stream` cannot show (odd file names) as escapes."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return message.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+def silence(stream: TextIO) -> None:
+    """Point a stream whose reader is gone at nothing, so that flushing it at exit does not fail, either."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def load_estimator(options: EstimatorOptions, *, quiet: bool = False) -> DepthEstimator:
+    """Return the estimator, its notes said on stderr, one line each, unless `quiet`."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the same sentences are in the notes
+        estimator = options.load(progress=not quiet and sys.stderr.isatty())
+    if not quiet:
+        for note in estimator.notes:
+            say(f"note: {note}", sys.stderr)
+    return estimator
+
+
+def describe_model(checkpoint: dict[str, Any]) -> str:
+    """Return name, kind, unit and licence of a checkpoint, as in `JobReport.checkpoint`, in a few words."""
+    if checkpoint["kind"] == "metric":
+        reach = f", up to {checkpoint['max_depth_m']:g} m" if checkpoint["max_depth_m"] else ""
+        what = f"metric depth in metres{reach}"
+    else:
+        what = "relative inverse depth, larger = nearer, no unit"
+    return f"{checkpoint['name']}: {what}; licence {checkpoint['licence'] or 'not known'}"

@@ -1,0 +1,227 @@
+"""From what a user names (files, folders, globs, lists, addresses, stdin) to a flat list of pictures."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from depth_anything_v2.errors import InputError
+from depth_anything_v2.io.images import IMAGE_SUFFIXES, is_url
+
+STDIN = "-"
+_UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture, or one thing named by the user that turned out not to be one.
+
+    source: path, address, or '-' for standard input. parts: its path below the folder that was given (one
+    file name for anything else), which the output mirrors. outer: the folders around that, outermost
+    first, for telling apart inputs of the same parts. data: the file's bytes where they came from stdin.
+    problem: a sentence when it cannot be read at all.
+    """
+
+    source: str
+    parts: tuple[str, ...]
+    outer: tuple[str, ...] = ()
+    data: bytes | None = None
+    problem: str | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, None for an address or standard input."""
+        return None if self.data is not None or self.problem or is_url(self.source) else Path(self.source)
+
+    @property
+    def label(self) -> str:
+        """What to call it in messages."""
+        return "standard input" if self.data is not None else self.source
+
+
+def expand_inputs(
+    arguments: Sequence[str], *, output_folder: Path | None = None, read_stdin: Callable[[], bytes] | None = None
+) -> list[Input]:
+    """Return the pictures named by `arguments`, in order, each once.
+
+    An argument is a picture file, a folder (all pictures below it, sorted; hidden ones, other files and
+    `output_folder` are left out), a glob pattern that the shell did not expand, a `.txt` list (a path or
+    address per line, relative to the working directory, else to the list; blank lines and lines that
+    begin with # are skipped), an http(s) address, or '-' for the bytes of one picture from `read_stdin`.
+    What does not exist stays in the result with its `problem`.
+
+    Raises InputError when there is nothing to do: no argument leads to a picture.
+    """
+    found: dict[str, Input] = {}
+    for argument in arguments:
+        for item in _expand(argument, output_folder, read_stdin):
+            key = item.source if _is_remote(item) else str(absolute(Path(item.source)))
+            found.setdefault(key, item)
+    inputs = list(found.values())
+    if all(item.problem for item in inputs):
+        if not inputs:
+            raise InputError("no input: name a picture, a folder, a list (.txt), an address or - for standard input")
+        more = f" (and {len(inputs) - 1} more of {len(inputs)} inputs)" if len(inputs) > 1 else ""
+        raise InputError(f"no pictures to work on: {inputs[0].problem}{more}")
+    return inputs
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path without '.' and '..', links left as they are."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _is_remote(item: Input) -> bool:
+    return item.data is not None or is_url(item.source)
+
+
+def _expand(argument: str, output: Path | None, read_stdin: Callable[[], bytes] | None) -> Iterator[Input]:
+    if argument == STDIN:
+        if read_stdin is None:
+            yield Input(STDIN, ("stdin",), problem="standard input ('-') cannot be read here")
+        else:
+            yield Input(STDIN, ("stdin",), data=read_stdin())
+    elif _is_list(argument):
+        yield from _read_list(Path(argument), output)
+    elif glob.has_magic(argument) and not is_url(argument) and not os.path.lexists(argument):
+        yield from _match(argument, output)
+    else:
+        yield from _expand_one(argument, output)
+
+
+def _is_list(argument: str) -> bool:
+    return argument.lower().endswith(".txt") and not is_url(argument) and not Path(argument).is_dir()
+
+
+def _expand_one(argument: str, output: Path | None) -> Iterator[Input]:
+    """Yield what a file, a folder or an address stands for: what may stand in a list, too."""
+    if is_url(argument):
+        *folders, name = _parts_of_address(argument)
+        yield Input(argument, (name,), tuple(folders))
+        return
+    path = Path(argument)
+    if path.is_dir():
+        pictures = list(_walk(path, path, output))
+        yield from pictures
+        if not pictures:
+            yield Input(argument, (path.name,), problem=f"the folder '{argument}' holds no pictures")
+    elif path.exists():
+        yield _file(path)
+    elif path.is_symlink():
+        yield Input(argument, (path.name,), problem=f"'{argument}' is a link to a file that does not exist")
+    else:
+        yield Input(argument, (path.name,), problem=f"'{argument}' does not exist")
+
+
+def _file(path: Path, root: Path | None = None) -> Input:
+    """Return the input for a file, mirrored below `root` or, without one, by its name alone."""
+    parts = path.relative_to(root).parts if root is not None else (path.name,)
+    around = absolute(path).parts[1 : -len(parts)]
+    return Input(str(path), parts, around)
+
+
+def _walk(folder: Path, root: Path, output: Path | None) -> Iterator[Input]:
+    """Yield the pictures below `folder` in sorted order; a folder that links lead back to is taken once."""
+    skip = _identity(output) if output is not None else None
+    seen = {_identity(folder)}
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            entries = sorted(current.iterdir())
+        except OSError as error:
+            yield Input(
+                str(current), (current.name,), problem=f"the folder '{current}' cannot be read ({error.strerror})"
+            )
+            continue
+        folders = []
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                identity = _identity(entry)
+                if identity != skip and identity not in seen:
+                    seen.add(identity)
+                    folders.append(entry)
+            elif entry.suffix.lower() in IMAGE_SUFFIXES:
+                yield _file(entry, root)
+        waiting.extend(reversed(folders))
+
+
+def _identity(folder: Path) -> str:
+    return os.path.normcase(os.path.realpath(folder))
+
+
+def _match(pattern: str, output: Path | None) -> Iterator[Input]:
+    """Yield the pictures that a glob pattern matches, mirrored below the part of it without wildcards."""
+    parts = Path(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:fixed])
+    skip = _identity(output) if output is not None else None
+    count = 0
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+        path = Path(match)
+        if path.is_dir():
+            # '**' names the folders, too, and all that is in them: walking them would only repeat that.
+            if "**" not in parts and _identity(path) != skip:
+                for item in _walk(path, root, output):
+                    count += 1
+                    yield item
+        elif path.suffix.lower() in IMAGE_SUFFIXES and not _below(path, skip):
+            count += 1
+            yield _file(path, root)
+    if not count:
+        yield Input(pattern, (Path(pattern).name,), problem=f"no picture matches '{pattern}'")
+
+
+def _below(path: Path, folder: str | None) -> bool:
+    return folder is not None and any(
+        os.path.normcase(parent) == folder for parent in Path(os.path.realpath(path)).parents
+    )
+
+
+def _read_list(path: Path, output: Path | None) -> Iterator[Input]:
+    try:
+        text = _decode(path.read_bytes())
+    except FileNotFoundError:
+        yield Input(str(path), (path.name,), problem=f"the list '{path}' does not exist")
+        return
+    except OSError as error:
+        yield Input(str(path), (path.name,), problem=f"the list '{path}' cannot be read ({error.strerror})")
+        return
+    count = 0
+    for raw in text.splitlines():
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        count += 1
+        if "\x00" in line:
+            yield Input(str(path), (path.name,), problem=f"the list '{path}' is not a text file")
+            return
+        beside = path.parent / line
+        here = is_url(line) or os.path.lexists(line) or not os.path.lexists(beside)
+        yield from _expand_one(line if here else str(beside), output)
+    if not count:
+        yield Input(str(path), (path.name,), problem=f"the list '{path}' names no pictures")
+
+
+def _decode(data: bytes) -> str:
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if data.startswith(mark):
+            return data.decode(encoding, errors="replace")
+    # File names in another encoding survive as the operating system's own escapes.
+    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="surrogateescape")
+
+
+def _parts_of_address(address: str) -> list[str]:
+    """Return host, folders and file name of an address, each fit to be a file's name everywhere."""
+    split = urlsplit(address)
+    names = [split.hostname or "host", *(unquote(part) for part in split.path.split("/") if part)]
+    safe = [Path(_UNSAFE_IN_NAMES.sub("_", name).strip(". ") or "_") for name in names]
+    return [name.stem[:100] + name.suffix[:20] for name in safe]

@@ -1,0 +1,99 @@
+"""What a job is asked to do. Command line, web service and clusters build these; importing them is cheap."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from depth_anything_v2.errors import OptionError
+
+if TYPE_CHECKING:
+    from depth_anything_v2.estimator import DepthEstimator
+
+Existing = Literal["refuse", "resume", "overwrite"]
+
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """Which weights, where and how they run; the fields are those of `DepthEstimator.from_pretrained`."""
+
+    checkpoint: str = "auto"
+    encoder: str | None = None
+    max_depth_m: float | None = None
+    relative: bool = False
+    v1: bool = False
+    offline: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    input_size: int | None = None
+    batch_size: int | None = None
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.relative and self.max_depth_m is not None:
+            raise OptionError("a model is relative or has a maximum depth, not both: give --relative or --max-depth")
+
+    def load(self, *, progress: bool = False) -> DepthEstimator:
+        """Return the estimator; raises what `DepthEstimator.from_pretrained` raises."""
+        from depth_anything_v2.estimator import DepthEstimator
+
+        given = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        return DepthEstimator.from_pretrained(given.pop("checkpoint"), progress=progress, **given)
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What is written for each input.
+
+    formats: names from `depth_anything_v2.io.depth_files.FORMATS`; 'png' is a picture for looking at, the
+    others hold the numbers. colormap, grayscale, side_by_side ([picture | 50 white columns | depth]) are
+    about that picture only.
+    """
+
+    formats: tuple[str, ...] = ("png",)
+    colormap: str = "spectral"
+    grayscale: bool = False
+    side_by_side: bool = False
+
+    def __post_init__(self) -> None:
+        from depth_anything_v2.io.colormaps import COLORMAPS
+
+        object.__setattr__(self, "formats", parse_formats(self.formats))
+        if self.colormap not in COLORMAPS:
+            raise OptionError(f"unknown colour map '{self.colormap}': choose one of {', '.join(COLORMAPS)}")
+        if (self.grayscale or self.side_by_side) and "png" not in self.formats:
+            raise OptionError("--grayscale and --side-by-side are about the picture: add 'png' to the formats")
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How many inputs are run.
+
+    existing: what to do with outputs that are there already: 'refuse' before anything runs, 'resume' (skip
+    what the journal knows as done with the same source, checkpoint and options) or 'overwrite'.
+    strict: stop at the first input that fails. journal: keep `.depth-anything/journal.jsonl` in the output
+    folder, which resuming needs. workers: threads that read, and as many that write.
+    """
+
+    existing: Existing = "refuse"
+    strict: bool = False
+    journal: bool = True
+    workers: int = 2
+
+
+def parse_formats(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the output formats named in `values`, each a name or a comma list, without repeats.
+
+    Raises OptionError for an unknown name or none at all.
+    """
+    from depth_anything_v2.io.depth_files import FORMATS
+
+    names = [name.strip().lower().lstrip(".") for value in values for name in value.split(",")]
+    wanted = tuple(dict.fromkeys(name for name in names if name))
+    unknown = [name for name in wanted if name not in FORMATS]
+    if unknown or not wanted:
+        what = f"unknown output format '{unknown[0]}'" if unknown else "no output format given"
+        raise OptionError(f"{what}: choose from {', '.join(FORMATS)}")
+    return wanted

@@ -1,0 +1,14 @@
+"""Depth of pictures in metres, as the original's metric_depth/run.py: see `python metric_depth/run.py --help`."""
+
+import sys
+from pathlib import Path
+
+try:
+    import depth_anything_v2  # noqa: F401
+except ModuleNotFoundError:  # not installed: the package is beside this folder
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from depth_anything_v2.cli.original import metric_main
+
+if __name__ == "__main__":
+    sys.exit(metric_main())
