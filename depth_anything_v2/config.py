@@ -66,7 +66,12 @@ class ModelConfig:
         return dataclasses.replace(self, max_depth_m=None if max_depth_m is None else float(max_depth_m))
 
     def with_last_taps(self) -> ModelConfig:
-        """Return the Depth Anything V1 variant: the head reads the last four blocks."""
+        """Return the Depth Anything V1 variant: the head reads the last four blocks.
+
+        Raises OptionError for an encoder without transformer blocks.
+        """
+        if self.family != "dinov2":
+            raise OptionError(f"'{self.encoder}' is not an encoder of Depth Anything V1: vits, vitb or vitl")
         return dataclasses.replace(self, taps=tuple(range(self.depth - 4, self.depth)))
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from depth_anything_v2.config import ModelConfig, model_config
+from depth_anything_v2.config import MODEL_CONFIGS, ModelConfig, model_config
 from depth_anything_v2.dinov2 import PATCH, DinoVisionTransformer
 from depth_anything_v2.efficientnet import EfficientNetDepth
 from depth_anything_v2.errors import InputError, OptionError
@@ -109,7 +109,8 @@ class DepthAnythingV2(nn.Module):
             config = dataclasses.replace(config, out_channels=(first, second, third, fourth))
         self.config = config
         self.encoder, self.max_depth = config.encoder, config.max_depth_m
-        self.intermediate_layer_idx = {config.encoder: list(config.taps)}
+        self.intermediate_layer_idx = {name: list(other.taps) for name, other in MODEL_CONFIGS.items() if other.taps}
+        self.intermediate_layer_idx[config.encoder] = list(config.taps)
         self.pretrained = DinoVisionTransformer(config)
         self.depth_head = DPTHead(
             config.embed_dim,

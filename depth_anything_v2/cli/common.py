@@ -58,7 +58,7 @@ BatchSizeOption = Annotated[
 MaxTokensOption = Annotated[
     int | None,
     typer.Option(
-        "--max-tokens", metavar="N", help="Refuse pictures that need more. [default: 16384, of 14 x 14 pixels]"
+        "--max-tokens", metavar="N", help="Refuse pictures that need more. [default: 32768, of 14 x 14 pixels]"
     ),
 ]
 ColormapOption = Annotated[
