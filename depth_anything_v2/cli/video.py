@@ -1,0 +1,204 @@
+"""The original's `run_video.py`: the same options and file names, and a choice of range and checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from depth_anything_v2.cli import common
+from depth_anything_v2.cli.original import CHECKPOINTS, ENCODERS
+from depth_anything_v2.errors import DepthAnythingError, InputError, OptionError
+from depth_anything_v2.io.atomic import output_error
+
+if TYPE_CHECKING:
+    from depth_anything_v2.estimator import DepthEstimator
+    from depth_anything_v2.jobs.inputs import Input
+    from depth_anything_v2.jobs.options import EstimatorOptions
+    from depth_anything_v2.video.render import RenderOptions
+
+PROGRAM = "run_video.py"
+LINE_EVERY_S = 10.0  # where progress goes to a file; a terminal sees every half second
+TERMINAL_LINE_EVERY_S = 0.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python run_video.py`: return the exit status (0 all done, 1 some videos failed, 2 wrong usage)."""
+    options = _parser().parse_args(arguments)
+    return common.run_safely(lambda: _run(options), PROGRAM)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="Depth Anything V2 on video")
+    parser.add_argument("--video-path", required=True, help="a video, a folder or a .txt list of videos")
+    parser.add_argument("--input-size", type=int, default=None, help="default: the model's, 518")
+    parser.add_argument("--outdir", type=Path, default=Path("vis_video_depth"))
+    parser.add_argument("--encoder", choices=ENCODERS, help="default: vitl if its file is in checkpoints/, else auto")
+    parser.add_argument("--pred-only", action="store_true", help="only the depth, not the frame beside it")
+    parser.add_argument("--grayscale", action="store_true", help="grey instead of colours")
+    parser.add_argument(
+        "--range",
+        default="frame",
+        metavar="frame|clip|LOW,HIGH",
+        help="what the colours span: each frame's own values (default), the whole video's (two passes), or these "
+        "numbers (--range=-1,2 where the first is negative)",
+    )
+    parser.add_argument("--checkpoint", help="registry name, file, folder or Hub repository, instead of --encoder")
+    parser.add_argument("--relative", action="store_true", help="the checkpoint answers inverse depth")
+    parser.add_argument("--max-depth", type=float, help="the checkpoint answers in metres, up to this many")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from depth_anything_v2.jobs.naming import output_stems, overwritten_input
+    from depth_anything_v2.video.frames import import_av
+    from depth_anything_v2.video.render import RenderOptions, parse_range
+
+    shown = RenderOptions(parse_range(options.range), options.pred_only, options.grayscale)
+    import_av()
+    inputs = _expand(options.video_path, options.outdir)
+    outputs = [options.outdir / f"{stem}.mp4" for stem in output_stems(inputs, lambda stem: [f"{stem}.mp4"], flat=True)]
+    if taken := overwritten_input(outputs, inputs):
+        raise OptionError(f"'{taken}' would be overwritten, and it is one of the videos: choose another --outdir")
+    estimator = common.load_estimator(_loading(options))
+    _make_folder(options.outdir)
+    shown = dataclasses.replace(shown, batch_size=estimator.batch_size)
+    failures = 0
+    for number, (item, output) in enumerate(zip(inputs, outputs, strict=True), start=1):
+        common.say(f"Progress {number}/{len(inputs)}: {item.source}")
+        failures += not _one(item, output, estimator, shown)
+    if failures:
+        common.say(f"{failures} of {len(inputs)} videos failed", sys.stderr)
+    return common.FAILED if failures else common.OK
+
+
+def _loading(options: argparse.Namespace) -> EstimatorOptions:
+    from depth_anything_v2.jobs.options import EstimatorOptions
+
+    vitl = CHECKPOINTS / "depth_anything_v2_vitl.pth"
+    return EstimatorOptions(
+        checkpoint=options.checkpoint or options.encoder or ("vitl" if vitl.is_file() else "auto"),
+        encoder=options.encoder,
+        max_depth_m=options.max_depth,
+        relative=options.relative,
+        device=options.device,
+        input_size=options.input_size,
+    )
+
+
+def _one(item: Input, output: Path, estimator: DepthEstimator, options: RenderOptions) -> bool:
+    """Render one video, say how it went, and return whether all of it went well."""
+    from depth_anything_v2.video.render import render_video
+
+    began = time.monotonic()
+    try:
+        if item.problem:
+            raise InputError(item.problem)
+        _make_folder(output.parent)  # deeper than outdir where equal names need their folders
+        with FrameProgress() as progress:
+            result = render_video(item.source, output, estimator, options, on_frame=progress.on_frame)
+    except DepthAnythingError as error:
+        common.say(f"failed: {error}", sys.stderr)
+        return False
+    spread = f", range {result.value_range[0]:.6g},{result.value_range[1]:.6g}" if result.value_range else ""
+    common.say(f"{output}: {result.frames} frames at {result.rate} fps{spread} ({time.monotonic() - began:.1f} s)")
+    if result.problem:
+        common.say(f"failed: {result.problem}; '{output}' holds these", sys.stderr)
+    return result.problem is None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
+def _expand(argument: str, outdir: Path) -> list[Input]:
+    """Return the videos of a file, a folder (recursive, without `outdir`) or a .txt list, each once.
+
+    Raises OptionError when there is none.
+    """
+    from depth_anything_v2.jobs.inputs import absolute
+
+    path = Path(argument)
+    if path.suffix.lower() == ".txt" and path.is_file():
+        found = [item for line in _lines(path) for item in _find(line, outdir)]
+    else:
+        found = _find(path, outdir)
+    unique = {str(absolute(Path(item.source))): item for item in reversed(found)}
+    inputs = list(reversed(unique.values()))
+    if all(item.problem for item in inputs):
+        reason = inputs[0].problem if inputs else f"the list '{argument}' names no videos"
+        raise OptionError(f"no videos to work on: {reason}")
+    return inputs
+
+
+def _lines(path: Path) -> list[Path]:
+    """Return the paths of a list: relative to the working directory as in the original, else to the list."""
+    try:
+        text = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise OptionError(f"the list '{path}' cannot be read ({error.strerror})") from error
+    lines = [line.strip() for line in text.splitlines()]
+    named = [Path(line) for line in lines if line and not line.startswith("#")]
+    return [entry if entry.exists() or not (path.parent / entry).exists() else path.parent / entry for entry in named]
+
+
+def _find(path: Path, outdir: Path) -> list[Input]:
+    from depth_anything_v2.jobs.inputs import Input, absolute
+    from depth_anything_v2.video.reader import VIDEO_SUFFIXES
+
+    def video(file: Path, problem: str | None = None) -> Input:
+        return Input(str(file), (file.name,), absolute(file).parts[1:-1], problem=problem)
+
+    if not path.is_dir():
+        return [video(path, None if path.exists() else f"'{path}' does not exist")]
+    written = outdir.resolve() if path.resolve() in outdir.resolve().parents else None
+    files = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.suffix.lower() in VIDEO_SUFFIXES
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and written not in file.resolve().parents
+    ]
+    return [video(file) for file in files] or [video(path, f"the folder '{path}' holds no videos")]
+
+
+class FrameProgress:
+    """Frames done, of how many, and the time left: one line that is renewed on a terminal, else now and then one."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._stage, self._began, self._shown = "", 0.0, 0.0
+
+    def __enter__(self) -> FrameProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def on_frame(self, stage: str, done: int, total: int | None) -> None:
+        """Show the state, if the last time is long enough ago; for `render_video`."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began, self._shown = stage, now, now
+        if now - self._shown < (TERMINAL_LINE_EVERY_S if self._terminal else LINE_EVERY_S):
+            return
+        self._shown = now
+        text = f"  {stage}: frame {done}" + (f" of {total}" if total else "")
+        if total and done > 1:
+            left = round((now - self._began) / (done - 1) * max(0, total - done))
+            text += f", {left // 60}:{left % 60:02d} left"
+        if self._terminal:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        else:
+            common.say(text, sys.stderr)
