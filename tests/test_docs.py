@@ -1,0 +1,65 @@
+"""The examples of the documentation, run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEEDS_WEIGHTS = ("checkpoints/depth_anything_v2_", '"latest.pth"', '"vits")(')
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [code for found, code in FENCE.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the pictures that the pages speak of, and no network."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for name in ("photo.jpg", "pictures/one.jpg", "pictures/two.jpg"):
+        small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        small.resize((160, 120), Image.Resampling.BICUBIC).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+def test_python_examples(page: Path, desk: Path) -> None:
+    """All examples of a page, one after the other, but those that need published weights."""
+    examples = [code for code in blocks(page, "python") if not any(word in code for word in NEEDS_WEIGHTS)]
+    if not examples:
+        pytest.skip("every example of this page needs published weights")
+    namespace: dict[str, object] = {}
+    for code in examples:
+        exec(compile(code, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=lambda page: page.stem)
+def test_shell_examples(page: Path, desk: Path) -> None:
+    for code in blocks(page, "sh"):
+        for line in code.splitlines():
+            if line.startswith("make "):
+                continue
+            done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            assert list(desk.rglob("*.png"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
