@@ -58,7 +58,7 @@ def test_version_one_reads_the_last_four_blocks(vits: DepthAnythingV2) -> None:
     assert config.taps == (8, 9, 10, 11)
     first = DepthAnythingV2(config=config).eval()
     first.load_state_dict(vits.state_dict())
-    assert first.intermediate_layer_idx == {"vits": [8, 9, 10, 11]}
+    assert first.intermediate_layer_idx["vits"] == [8, 9, 10, 11]
     x = torch.from_numpy(network_input(70, 98))
     with torch.inference_mode():
         one, two = first(x), vits(x)
