@@ -140,7 +140,8 @@ class DepthPrediction:
         """Write the numbers, with what they are, to `path` and return it.
 
         format: png (grey, 8 bit, for looking at), png16, npy, npz, tiff, exr, pfm; without it, what the
-        suffix says ('.png' is png16, so that nothing is lost). Raises OutputError when it cannot be written, OptionError for an unknown format.
+        suffix says ('.png' is png16, so that nothing is lost). Raises OutputError when it cannot be written,
+        OptionError for an unknown format.
         """
         from depth_anything_v2.io.depth_files import write_depth
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from video_clips import make_clip
+
+from depth_anything_v2 import DepthPrediction
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,6 +33,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("photo.jpg", "pictures/one.jpg", "pictures/two.jpg"):
         small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
         small.resize((160, 120), Image.Resampling.BICUBIC).save(tmp_path / name)
+    make_clip(tmp_path / "clip.mp4", count=3)
+    Image.fromarray(np.full((4, 6), 1500, np.uint16)).save(tmp_path / "kinect.png")
+    DepthPrediction(np.ones((4, 6)), "relative").save(tmp_path / "disparity.pfm")
+    (tmp_path / "disparity.pfm.json").unlink()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")

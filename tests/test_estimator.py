@@ -150,7 +150,8 @@ def test_a_thin_picture_is_refused_with_the_size_that_would_do(estimator: DepthE
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros((4, 4, 3), np.int32), np.full((4, 4, 3), 3.0), np.full((4, 4, 3), np.nan), np.zeros((4, 4, 7), np.uint8)]
+    "bad",
+    [np.zeros((4, 4, 3), np.int32), np.full((4, 4, 3), 3.0), np.full((4, 4, 3), np.nan), np.zeros((4, 4, 7), np.uint8)],
 )
 def test_arrays_that_are_no_pictures_are_refused(estimator: DepthEstimator, bad: np.ndarray) -> None:
     with pytest.raises(InputError):
@@ -187,7 +188,9 @@ def test_half_precision_that_overflows_is_run_again_in_float32() -> None:
     np.testing.assert_allclose(out[0], batch[0].mean(0), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("source", "target"), [((5, 7), (40, 60)), ((37, 37), (12, 9)), ((4, 6), (1, 1)), ((1, 1), (3, 5))])
+@pytest.mark.parametrize(
+    ("source", "target"), [((5, 7), (40, 60)), ((37, 37), (12, 9)), ((4, 6), (1, 1)), ((1, 1), (3, 5))]
+)
 def test_resizing_back_is_bilinear_with_aligned_corners(source: tuple[int, int], target: tuple[int, int]) -> None:
     depth = np.random.default_rng(1).random(source, dtype=np.float32)
     expected = torch.nn.functional.interpolate(

@@ -10,7 +10,18 @@ import pytest
 import depth_anything_v2
 
 HEAVY = ("torch", "openvino", "cv2", "huggingface_hub", "gradio", "av", "onnxruntime", "transformers", "PIL")
-EXTRAS = ("onnx", "onnxruntime", "onnxscript", "av", "gradio", "fastapi", "uvicorn", "accelerate", "h5py", "tensorboard")
+EXTRAS = (
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "av",
+    "gradio",
+    "fastapi",
+    "uvicorn",
+    "accelerate",
+    "h5py",
+    "tensorboard",
+)
 EXTRAS += ("nncf", "trimesh", "OpenEXR", "ray", "matplotlib")
 
 

@@ -17,19 +17,34 @@ def normalise(x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
 
     Source: Ranftl et al., 'Towards Robust Monocular Depth Estimation', section 5.
     """
+    return normalise_and_tell(x, valid)[0]
+
+
+def normalise_and_tell(x: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what `normalise` does, and the median and mean absolute deviation (N, 1) it divided out."""
     empty = ~valid.flatten(1).any(dim=1, keepdim=True)
     # A picture without valid pixels would put NaN into the gradient, masked or not.
     flat = torch.where(valid, x, torch.nan).flatten(1).masked_fill(empty, 0.0)
     median = flat.nanmedian(dim=1, keepdim=True).values
     deviation = (flat - median).abs().nanmean(dim=1, keepdim=True)
     scaled = (x.flatten(1).masked_fill(empty, 0.0) - median) / deviation.clamp_min(1e-6)
-    return scaled.nan_to_num().reshape(x.shape)
+    return scaled.nan_to_num().reshape(x.shape), median, deviation
 
 
 def scale_and_shift_invariant(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Mean absolute difference of two maps that were both brought through `normalise`."""
     error = (prediction - target).abs() * valid
     return error.sum() / valid.sum().clamp_min(1)
+
+
+def anchor(median: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+    """Hold median and mean absolute deviation of the predictions near 1 and 0.3.
+
+    No other part says how large the numbers should be. Without this one they grow without end, the coarse
+    path of the decoder drowns the fine one, and half precision overflows.
+    """
+    scale = (deviation.clamp_min(1e-6) / 0.3).log().abs()
+    return (scale + (median - 1).abs()).mean()
 
 
 def gradient_matching(
@@ -76,6 +91,7 @@ def relative_loss(
     generator: torch.Generator,
     gradient_weight: float = 2.0,
     ranking_weight: float = 0.1,
+    anchor_weight: float = 0.1,
 ) -> dict[str, torch.Tensor]:
     """Return the parts and their weighted sum, 'loss'.
 
@@ -83,11 +99,14 @@ def relative_loss(
     are the paper's.
     """
     valid = valid & (valid.flatten(1).sum(1) >= MINIMUM_PIXELS)[:, None, None]
-    p, t = normalise(prediction, valid), normalise(inverse_depth, valid).clamp(-10, 10)
+    p, median, deviation = normalise_and_tell(prediction, valid)
+    t = normalise(inverse_depth, valid).clamp(-10, 10)
     parts = {
         "ssi": scale_and_shift_invariant(p, t, valid),
         "gradient": gradient_matching(p, t, valid),
         "ranking": ranking(p, inverse_depth, valid, generator),
+        "anchor": anchor(median, deviation),
     }
-    parts["loss"] = parts["ssi"] + gradient_weight * parts["gradient"] + ranking_weight * parts["ranking"]
+    weights = {"ssi": 1.0, "gradient": gradient_weight, "ranking": ranking_weight, "anchor": anchor_weight}
+    parts["loss"] = sum((weight * parts[name] for name, weight in weights.items()), prediction.new_zeros(()))
     return parts

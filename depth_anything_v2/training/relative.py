@@ -99,6 +99,7 @@ class RelativeTrainer:
         self.model = model.to(device=options.device, memory_format=torch.channels_last)
         if config.family == "efficientnet" and not self.state_file.exists():
             model.pretrained.load_imagenet(imagenet_weights())
+            nn.init.ones_(model.depth_head.scratch.output_conv2[2].bias)  # off the flat side of the last ReLU
         self.average: Any = copy.deepcopy(self.model).requires_grad_(False)
         if config.family == "efficientnet":
             for frozen in (model.pretrained.stem, *model.pretrained.stages[: options.frozen_stages]):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from depth_anything_v2.training.losses import gradient_matching, normalise, ranking, relative_loss
+from depth_anything_v2.training.losses import anchor, gradient_matching, normalise, ranking, relative_loss
 
 
 @pytest.fixture
@@ -18,7 +18,8 @@ def test_a_perfect_prediction_up_to_scale_and_shift_costs_nothing_but_ranking(ma
     parts = relative_loss(7 * target + 3, target, valid, torch.Generator().manual_seed(0))
     assert float(parts["ssi"]) == pytest.approx(0, abs=1e-5)
     assert float(parts["gradient"]) == pytest.approx(0, abs=1e-4)
-    assert float(parts["loss"]) == pytest.approx(0.1 * float(parts["ranking"]), abs=1e-4)
+    rest = 0.1 * float(parts["ranking"]) + 0.1 * float(parts["anchor"])
+    assert float(parts["loss"]) == pytest.approx(rest, abs=1e-4)
 
 
 def test_an_upside_down_prediction_costs_more_than_a_flat_one(maps) -> None:
@@ -46,7 +47,7 @@ def test_a_batch_without_valid_pixels_has_a_finite_loss_and_no_gradient(maps) ->
     prediction = torch.rand(target.shape, requires_grad=True)
     loss = relative_loss(prediction, target * float("nan"), ~valid, torch.Generator().manual_seed(0))["loss"]
     loss.backward()
-    assert float(loss.detach()) == 0
+    assert torch.isfinite(loss)
     assert float(prediction.grad.abs().max()) == 0
 
 
@@ -71,3 +72,13 @@ def test_ranking_prefers_the_right_order_of_what_is_far_away() -> None:
     right, wrong = truth * 3, -truth * 3
     cost = [float(ranking(p, truth, valid, torch.Generator().manual_seed(0))) for p in (right, wrong)]
     assert cost[0] < 0.3 * cost[1]
+
+
+def test_the_anchor_is_satisfied_by_one_scale_only() -> None:
+    def cost(median: float, deviation: float) -> float:
+        return float(anchor(torch.tensor([[median]]), torch.tensor([[deviation]])))
+
+    assert cost(1.0, 0.3) == pytest.approx(0, abs=1e-6)
+    assert cost(1.0, 0.3e9) > cost(1.0, 0.6) > 0
+    assert cost(1.0, 0.15) == pytest.approx(cost(1.0, 0.6))
+    assert cost(3.0, 0.3) > 1

@@ -1,0 +1,27 @@
+"""The command of `app.py`: serve the web page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from depth_anything_v2.cli import common
+
+EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="app.py", description="Serve the web page.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (7860)")
+    parser.add_argument("--checkpoint", default="auto", metavar="NAME", help="the one chosen at first (auto)")
+    options = parser.parse_args(argv)
+
+    def serve() -> None:
+        from depth_anything_v2.web.page import launch
+
+        launch(host=options.host, port=options.port, checkpoint=options.checkpoint, examples=EXAMPLES)
+
+    return common.run_safely(serve, "app.py")
