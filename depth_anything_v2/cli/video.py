@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import dataclasses
 import sys
 import time
@@ -56,13 +55,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from depth_anything_v2.jobs.inputs import LookedFor, expand_inputs
     from depth_anything_v2.jobs.naming import output_stems, overwritten_input
     from depth_anything_v2.video.frames import import_av
+    from depth_anything_v2.video.reader import VIDEO_SUFFIXES
     from depth_anything_v2.video.render import RenderOptions, parse_range
 
     shown = RenderOptions(parse_range(options.range), options.pred_only, options.grayscale)
     import_av()
-    inputs = _expand(options.video_path, options.outdir)
+    videos = LookedFor(VIDEO_SUFFIXES, "a video", "videos", addresses=False)
+    try:
+        inputs = expand_inputs([options.video_path], output_folder=options.outdir, looked_for=videos)
+    except InputError as error:
+        raise OptionError(str(error)) from error
     outputs = [options.outdir / f"{stem}.mp4" for stem in output_stems(inputs, lambda stem: [f"{stem}.mp4"], flat=True)]
     if taken := overwritten_input(outputs, inputs):
         raise OptionError(f"'{taken}' would be overwritten, and it is one of the videos: choose another --outdir")
@@ -118,58 +123,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
-
-
-def _expand(argument: str, outdir: Path) -> list[Input]:
-    """Return the videos of a file, a folder (recursive, without `outdir`) or a .txt list, each once.
-
-    Raises OptionError when there is none.
-    """
-    from depth_anything_v2.jobs.inputs import absolute
-
-    path = Path(argument)
-    if path.suffix.lower() == ".txt" and path.is_file():
-        found = [item for line in _lines(path) for item in _find(line, outdir)]
-    else:
-        found = _find(path, outdir)
-    unique = {str(absolute(Path(item.source))): item for item in reversed(found)}
-    inputs = list(reversed(unique.values()))
-    if all(item.problem for item in inputs):
-        reason = inputs[0].problem if inputs else f"the list '{argument}' names no videos"
-        raise OptionError(f"no videos to work on: {reason}")
-    return inputs
-
-
-def _lines(path: Path) -> list[Path]:
-    """Return the paths of a list: relative to the working directory as in the original, else to the list."""
-    try:
-        text = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise OptionError(f"the list '{path}' cannot be read ({error.strerror})") from error
-    lines = [line.strip() for line in text.splitlines()]
-    named = [Path(line) for line in lines if line and not line.startswith("#")]
-    return [entry if entry.exists() or not (path.parent / entry).exists() else path.parent / entry for entry in named]
-
-
-def _find(path: Path, outdir: Path) -> list[Input]:
-    from depth_anything_v2.jobs.inputs import Input, absolute
-    from depth_anything_v2.video.reader import VIDEO_SUFFIXES
-
-    def video(file: Path, problem: str | None = None) -> Input:
-        return Input(str(file), (file.name,), absolute(file).parts[1:-1], problem=problem)
-
-    if not path.is_dir():
-        return [video(path, None if path.exists() else f"'{path}' does not exist")]
-    written = outdir.resolve() if path.resolve() in outdir.resolve().parents else None
-    files = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in VIDEO_SUFFIXES
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and written not in file.resolve().parents
-    ]
-    return [video(file) for file in files] or [video(path, f"the folder '{path}' holds no videos")]
 
 
 class FrameProgress:

@@ -45,10 +45,27 @@ class Input:
         return "standard input" if self.data is not None else self.source
 
 
+@dataclass(frozen=True)
+class LookedFor:
+    """What a folder is searched for: file suffixes, the words for one and many, and whether addresses are read."""
+
+    suffixes: frozenset[str]
+    one: str
+    many: str
+    addresses: bool = True
+
+
+PICTURES = LookedFor(IMAGE_SUFFIXES, "a picture", "pictures")
+
+
 def expand_inputs(
-    arguments: Sequence[str], *, output_folder: Path | None = None, read_stdin: Callable[[], bytes] | None = None
+    arguments: Sequence[str],
+    *,
+    output_folder: Path | None = None,
+    read_stdin: Callable[[], bytes] | None = None,
+    looked_for: LookedFor = PICTURES,
 ) -> list[Input]:
-    """Return the pictures named by `arguments`, in order, each once.
+    """Return the pictures (or what is `looked_for`) named by `arguments`, in order, each once.
 
     An argument is a picture file, a folder (all pictures below it, sorted; hidden ones, other files and
     `output_folder` are left out), a glob pattern that the shell did not expand, a `.txt` list (a path or
@@ -59,16 +76,19 @@ def expand_inputs(
     Raises InputError when there is nothing to do: no argument leads to a picture.
     """
     found: dict[str, Input] = {}
+    search = _Search(output_folder, looked_for)
     for argument in arguments:
-        for item in _expand(argument, output_folder, read_stdin):
+        for item in search.expand(argument, read_stdin):
             key = item.source if _is_remote(item) else str(absolute(Path(item.source)))
             found.setdefault(key, item)
     inputs = list(found.values())
     if all(item.problem for item in inputs):
         if not inputs:
-            raise InputError("no input: name a picture, a folder, a list (.txt), an address or - for standard input")
+            raise InputError(
+                f"no input: name {looked_for.one}, a folder, a list (.txt), an address or - for standard input"
+            )
         more = f" (and {len(inputs) - 1} more of {len(inputs)} inputs)" if len(inputs) > 1 else ""
-        raise InputError(f"no pictures to work on: {inputs[0].problem}{more}")
+        raise InputError(f"no {looked_for.many} to work on: {inputs[0].problem}{more}")
     return inputs
 
 
@@ -81,42 +101,8 @@ def _is_remote(item: Input) -> bool:
     return item.data is not None or is_url(item.source)
 
 
-def _expand(argument: str, output: Path | None, read_stdin: Callable[[], bytes] | None) -> Iterator[Input]:
-    if argument == STDIN:
-        if read_stdin is None:
-            yield Input(STDIN, ("stdin",), problem="standard input ('-') cannot be read here")
-        else:
-            yield Input(STDIN, ("stdin",), data=read_stdin())
-    elif _is_list(argument):
-        yield from _read_list(Path(argument), output)
-    elif glob.has_magic(argument) and not is_url(argument) and not os.path.lexists(argument):
-        yield from _match(argument, output)
-    else:
-        yield from _expand_one(argument, output)
-
-
 def _is_list(argument: str) -> bool:
     return argument.lower().endswith(".txt") and not is_url(argument) and not Path(argument).is_dir()
-
-
-def _expand_one(argument: str, output: Path | None) -> Iterator[Input]:
-    """Yield what a file, a folder or an address stands for: what may stand in a list, too."""
-    if is_url(argument):
-        *folders, name = _parts_of_address(argument)
-        yield Input(argument, (name,), tuple(folders))
-        return
-    path = Path(argument)
-    if path.is_dir():
-        pictures = list(_walk(path, path, output))
-        yield from pictures
-        if not pictures:
-            yield Input(argument, (path.name,), problem=f"the folder '{argument}' holds no pictures")
-    elif path.exists():
-        yield _file(path)
-    elif path.is_symlink():
-        yield Input(argument, (path.name,), problem=f"'{argument}' is a link to a file that does not exist")
-    else:
-        yield Input(argument, (path.name,), problem=f"'{argument}' does not exist")
 
 
 def _file(path: Path, root: Path | None = None) -> Input:
@@ -126,89 +112,14 @@ def _file(path: Path, root: Path | None = None) -> Input:
     return Input(str(path), parts, around)
 
 
-def _walk(folder: Path, root: Path, output: Path | None) -> Iterator[Input]:
-    """Yield the pictures below `folder` in sorted order; a folder that links lead back to is taken once."""
-    skip = _identity(output) if output is not None else None
-    seen = {_identity(folder)}
-    waiting = [folder]
-    while waiting:
-        current = waiting.pop()
-        try:
-            entries = sorted(current.iterdir())
-        except OSError as error:
-            yield Input(
-                str(current), (current.name,), problem=f"the folder '{current}' cannot be read ({error.strerror})"
-            )
-            continue
-        folders = []
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                identity = _identity(entry)
-                if identity != skip and identity not in seen:
-                    seen.add(identity)
-                    folders.append(entry)
-            elif entry.suffix.lower() in IMAGE_SUFFIXES:
-                yield _file(entry, root)
-        waiting.extend(reversed(folders))
-
-
 def _identity(folder: Path) -> str:
     return os.path.normcase(os.path.realpath(folder))
-
-
-def _match(pattern: str, output: Path | None) -> Iterator[Input]:
-    """Yield the pictures that a glob pattern matches, mirrored below the part of it without wildcards."""
-    parts = Path(pattern).parts
-    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    root = Path(*parts[:fixed])
-    skip = _identity(output) if output is not None else None
-    count = 0
-    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
-        path = Path(match)
-        if path.is_dir():
-            # '**' names the folders, too, and all that is in them: walking them would only repeat that.
-            if "**" not in parts and _identity(path) != skip:
-                for item in _walk(path, root, output):
-                    count += 1
-                    yield item
-        elif path.suffix.lower() in IMAGE_SUFFIXES and not _below(path, skip):
-            count += 1
-            yield _file(path, root)
-    if not count:
-        yield Input(pattern, (Path(pattern).name,), problem=f"no picture matches '{pattern}'")
 
 
 def _below(path: Path, folder: str | None) -> bool:
     return folder is not None and any(
         os.path.normcase(parent) == folder for parent in Path(os.path.realpath(path)).parents
     )
-
-
-def _read_list(path: Path, output: Path | None) -> Iterator[Input]:
-    try:
-        text = _decode(path.read_bytes())
-    except FileNotFoundError:
-        yield Input(str(path), (path.name,), problem=f"the list '{path}' does not exist")
-        return
-    except OSError as error:
-        yield Input(str(path), (path.name,), problem=f"the list '{path}' cannot be read ({error.strerror})")
-        return
-    count = 0
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        count += 1
-        if "\x00" in line:
-            yield Input(str(path), (path.name,), problem=f"the list '{path}' is not a text file")
-            return
-        beside = path.parent / line
-        here = is_url(line) or os.path.lexists(line) or not os.path.lexists(beside)
-        yield from _expand_one(line if here else str(beside), output)
-    if not count:
-        yield Input(str(path), (path.name,), problem=f"the list '{path}' names no pictures")
 
 
 def _decode(data: bytes) -> str:
@@ -225,3 +136,118 @@ def _parts_of_address(address: str) -> list[str]:
     names = [split.hostname or "host", *(unquote(part) for part in split.path.split("/") if part)]
     safe = [Path(_UNSAFE_IN_NAMES.sub("_", name).strip(". ") or "_") for name in names]
     return [name.stem[:100] + name.suffix[:20] for name in safe]
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How arguments are followed: the output folder is left out."""
+
+    output: Path | None
+    looked_for: LookedFor
+
+    def expand(self, argument: str, read_stdin: Callable[[], bytes] | None) -> Iterator[Input]:
+        if argument == STDIN:
+            if read_stdin is None:
+                yield Input(STDIN, ("stdin",), problem="standard input ('-') cannot be read here")
+            else:
+                yield Input(STDIN, ("stdin",), data=read_stdin())
+        elif _is_list(argument):
+            yield from self._read_list(Path(argument))
+        elif glob.has_magic(argument) and not is_url(argument) and not os.path.lexists(argument):
+            yield from self._match(argument)
+        else:
+            yield from self._expand_one(argument)
+
+    def _expand_one(self, argument: str) -> Iterator[Input]:
+        """Yield what a file, a folder or an address stands for: what may stand in a list, too."""
+        if is_url(argument) and not self.looked_for.addresses:
+            yield Input(argument, ("address",), problem=f"'{argument}' is an address: download it first")
+            return
+        if is_url(argument):
+            *folders, name = _parts_of_address(argument)
+            yield Input(argument, (name,), tuple(folders))
+            return
+        path = Path(argument)
+        if path.is_dir():
+            pictures = list(self._walk(path, path))
+            yield from pictures
+            if not pictures:
+                yield Input(argument, (path.name,), problem=f"the folder '{argument}' holds no {self.looked_for.many}")
+        elif path.exists():
+            yield _file(path)
+        elif path.is_symlink():
+            yield Input(argument, (path.name,), problem=f"'{argument}' is a link to a file that does not exist")
+        else:
+            yield Input(argument, (path.name,), problem=f"'{argument}' does not exist")
+
+    def _walk(self, folder: Path, root: Path) -> Iterator[Input]:
+        """Yield the pictures below `folder` in sorted order; a folder that links lead back to is taken once."""
+        skip = _identity(self.output) if self.output is not None else None
+        seen = {_identity(folder)}
+        waiting = [folder]
+        while waiting:
+            current = waiting.pop()
+            try:
+                entries = sorted(current.iterdir())
+            except OSError as error:
+                yield Input(
+                    str(current), (current.name,), problem=f"the folder '{current}' cannot be read ({error.strerror})"
+                )
+                continue
+            folders = []
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    identity = _identity(entry)
+                    if identity != skip and identity not in seen:
+                        seen.add(identity)
+                        folders.append(entry)
+                elif entry.suffix.lower() in self.looked_for.suffixes:
+                    yield _file(entry, root)
+            waiting.extend(reversed(folders))
+
+    def _match(self, pattern: str) -> Iterator[Input]:
+        """Yield the pictures that a glob pattern matches, mirrored below the part of it without wildcards."""
+        parts = Path(pattern).parts
+        fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+        root = Path(*parts[:fixed])
+        skip = _identity(self.output) if self.output is not None else None
+        count = 0
+        for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+            path = Path(match)
+            if path.is_dir():
+                # '**' names the folders, too, and all that is in them: walking them would only repeat that.
+                if "**" not in parts and _identity(path) != skip:
+                    for item in self._walk(path, root):
+                        count += 1
+                        yield item
+            elif path.suffix.lower() in self.looked_for.suffixes and not _below(path, skip):
+                count += 1
+                yield _file(path, root)
+        if not count:
+            yield Input(pattern, (Path(pattern).name,), problem=f"no {self.looked_for.many} match '{pattern}'")
+
+    def _read_list(self, path: Path) -> Iterator[Input]:
+        try:
+            text = _decode(path.read_bytes())
+        except FileNotFoundError:
+            yield Input(str(path), (path.name,), problem=f"the list '{path}' does not exist")
+            return
+        except OSError as error:
+            yield Input(str(path), (path.name,), problem=f"the list '{path}' cannot be read ({error.strerror})")
+            return
+        count = 0
+        for raw in text.splitlines():
+            line = raw.strip()
+            if not line or line.startswith("#"):
+                continue
+            count += 1
+            if "\x00" in line:
+                yield Input(str(path), (path.name,), problem=f"the list '{path}' is not a text file")
+                return
+            beside = path.parent / line
+            here = is_url(line) or os.path.lexists(line) or not os.path.lexists(beside)
+            yield from self._expand_one(line if here else str(beside))
+        if not count:
+            yield Input(str(path), (path.name,), problem=f"the list '{path}' names no {self.looked_for.many}")

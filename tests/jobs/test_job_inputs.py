@@ -66,7 +66,7 @@ def test_globs_are_expanded_where_the_shell_did_not() -> None:
         ("y", "2.png"),
     ]
     assert len(sources(str(Path("in/y/*").absolute()))) == 2
-    assert problems("in/*.tiff", "in/x/1.jpg") == ["no picture matches 'in/*.tiff'"]
+    assert problems("in/*.tiff", "in/x/1.jpg") == ["no pictures match 'in/*.tiff'"]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file() -> None:
