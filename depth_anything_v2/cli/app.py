@@ -17,11 +17,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in (127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (7860)")
     parser.add_argument("--checkpoint", default="auto", metavar="NAME", help="the one chosen at first (auto)")
+    parser.add_argument("--max-depth", type=float, metavar="METRES", help="that checkpoint is metric, up to this depth")
+    parser.add_argument("--relative", action="store_true", help="that checkpoint is relative")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
     options = parser.parse_args(argv)
 
     def serve() -> None:
+        from depth_anything_v2.jobs.options import EstimatorOptions
         from depth_anything_v2.web.page import launch
 
-        launch(host=options.host, port=options.port, checkpoint=options.checkpoint, examples=EXAMPLES)
+        loading = EstimatorOptions(
+            options.checkpoint, max_depth_m=options.max_depth, relative=options.relative, device=options.device
+        )
+
+        def ready(address: str, checkpoint: str) -> None:
+            common.say(f"Depth Anything V2, checkpoint {checkpoint}: {address} (Ctrl-C ends it)")
+
+        launch(loading, host=options.host, port=options.port, examples=EXAMPLES, on_ready=ready)
 
     return common.run_safely(serve, "app.py")

@@ -1,48 +1,22 @@
-"""The page in headless Chromium: a picture goes in, the result is seen, nothing leaves the machine."""
+"""The page in headless Chromium: a picture goes in, the result is seen, nothing is fetched from elsewhere."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from page_server import ROOT, Server
 from PIL import Image
 
 from depth_anything_v2.io import read_depth
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-# Runs app.py and writes down every address outside this machine that Python code looks up or connects to.
-WATCHED = """
-import ipaddress, os, runpy, socket, sys
-log = open(os.environ["WATCH_LOG"], "a", buffering=1)
-connect, lookup = socket.socket.connect, socket.getaddrinfo
-def is_local(host):
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", None)
-def watched_connect(self, address):
-    if isinstance(address, tuple) and not is_local(address[0]):
-        log.write(f"connect {address}\\n")
-    return connect(self, address)
-def watched_lookup(host, *rest, **options):
-    if not is_local(host if not isinstance(host, bytes) else host.decode()):
-        log.write(f"look up {host}\\n")
-    return lookup(host, *rest, **options)
-socket.socket.connect, socket.getaddrinfo = watched_connect, watched_lookup
-sys.argv = ["app.py", *sys.argv[1:]]
-runpy.run_path("app.py", run_name="__main__")
-"""
+COFFEE = ROOT / "assets" / "examples" / "coffee.jpg"
 
 pytestmark = [
     pytest.mark.browser,
@@ -53,89 +27,114 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    log = tmp_path_factory.mktemp("page") / "connections.txt"
-    log.touch()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "WATCH_LOG": str(log), "HF_HUB_OFFLINE": "0"}
-    command = [sys.executable, "-c", WATCHED, "--port", str(port), "--checkpoint", "builtin"]
-    with (
-        log.with_name("server.txt").open("w") as output,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT) as process,
-    ):
-        address = f"http://127.0.0.1:{port}/"
-        for _ in range(240):
-            assert process.poll() is None, log.with_name("server.txt").read_text()
-            try:
-                with urllib.request.urlopen(address, timeout=2):
-                    break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.25)
-        yield address, log
-        process.terminate()
-
-
-@pytest.fixture
-def browser():
+def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    arguments += ["--disable-background-networking", "--disable-component-update"]
+    arguments += ["--disable-background-networking", "--disable-component-update", "--no-proxy-server"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
 
 
-@pytest.mark.parametrize("size", [(1200, 1000), (390, 844)], ids=["desktop", "phone"])
-def test_upload_compute_compare_download(server, browser, size, tmp_path) -> None:
-    address, log = server
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-    elsewhere: list[str] = []
-    page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else None)
-    page.goto(address)
-    page.locator("#upload input[type=file]").set_input_files(ROOT / "assets" / "examples" / "coffee.jpg")
-    page.wait_for_selector("#upload img")
-    page.get_by_role("button", name="Compute depth").click()
-    page.wait_for_function("document.querySelectorAll('#result img').length >= 2", timeout=60_000)
-    page.wait_for_function("document.querySelector('#told').innerText.includes('Inverse depth')")
-    page.wait_for_function("[...document.querySelectorAll('#result img')].every(i => i.complete && i.naturalWidth > 0)")
-    page.wait_for_timeout(500)
+@pytest.fixture
+def elsewhere() -> list[str]:
+    """Addresses outside the page's own that its browser asked for."""
+    return []
+
+
+@pytest.fixture
+def page(request, server: Server, browser, elsewhere: list[str], tmp_path: Path) -> Iterator[Any]:
+    width, height = getattr(request, "param", (1200, 1000))
+    page = browser.new_page(viewport={"width": width, "height": height})
+    own = (server.address, "data:", "blob:")
+    page.on("request", lambda asked: None if asked.url.startswith(own) else elsewhere.append(asked.url))
+    page.goto(server.address)
+    page.wait_for_selector("#upload input[type=file]", state="attached")
+    yield page
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     if shots := os.environ.get("PAGE_SCREENSHOTS"):
-        shutil.copy(tmp_path / "page.png", Path(shots) / f"page-{size[0]}.png")
-    assert "builtin" in page.locator("#told").inner_text()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
-    with Image.open(ROOT / "assets" / "examples" / "coffee.jpg") as picture:
-        width, height = picture.size
-    files = {}
-    for name in ("grey", "png16"):
-        with page.expect_download() as download:
-            page.locator(f"#{name}").click()
-        files[name] = tmp_path / download.value.suggested_filename
-        download.value.save_as(files[name])
-    depth = read_depth(files["png16"])
-    assert (depth.width, depth.height, depth.kind) == (width, height, "relative")
-    assert np.ptp(depth.depth) > 0
-    assert depth.provenance.checkpoint == "builtin"
-    with Image.open(files["grey"]) as grey:
-        assert (grey.mode, grey.size) == ("L", (width, height))
-    assert elsewhere == []
-    assert log.read_text() == ""
+        shutil.copy(tmp_path / "page.png", Path(shots) / f"{request.node.name}.png")
     page.close()
 
 
-def test_a_file_that_is_no_picture_gives_a_sentence(server, browser, tmp_path) -> None:
-    address, _ = server
+def upload(page: Any, file: Path) -> None:
+    page.locator("#upload input[type=file]").set_input_files(file)
+    page.wait_for_selector("#upload img")
+
+
+def compute(page: Any) -> None:
+    page.get_by_role("button", name="Compute depth").click()
+    page.wait_for_selector("#npz:not([disabled])", timeout=60_000)
+    page.wait_for_function(
+        "(() => { const found = [...document.querySelectorAll('#result img')];"
+        " return found.length >= 2 && found.every(i => i.complete && i.naturalWidth > 0) })()"
+    )
+
+
+def download(page: Any, name: str, folder: Path) -> Path:
+    with page.expect_download() as got:
+        page.locator(f"#{name}").click()
+    file = folder / got.value.suggested_filename
+    got.value.save_as(file)
+    return file
+
+
+@pytest.mark.parametrize("page", [(1200, 1000), (390, 844)], ids=["desktop", "phone"], indirect=True)
+def test_upload_compute_compare_download(server: Server, page, elsewhere, tmp_path) -> None:
+    upload(page, COFFEE)
+    compute(page)
+    told = page.locator("#told").inner_text()
+    assert "Inverse depth" in told
+    assert "builtin (Apache-2.0)" in told
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+    with Image.open(COFFEE) as picture:
+        size = picture.size
+    depth = read_depth(download(page, "png16", tmp_path))
+    assert ((depth.width, depth.height), depth.kind, depth.provenance.checkpoint) == (size, "relative", "builtin")
+    exact = read_depth(download(page, "npz", tmp_path))
+    np.testing.assert_allclose(depth.depth, exact.depth, atol=np.ptp(exact.depth) / 65534)
+    assert np.ptp(exact.depth) > 0
+    for name, mode in (("grey", "L"), ("colours", "RGB")):
+        with Image.open(download(page, name, tmp_path)) as file:
+            assert (file.mode, file.size) == (mode, size)
+    assert elsewhere == []
+    assert server.connections.read_text() == ""
+
+
+def test_an_example_and_other_colours(page, elsewhere) -> None:
+    page.locator("button.gallery-item, .gallery button, td button").first.click()
+    page.wait_for_selector("#upload img")
+    compute(page)
+    shown = "[...document.querySelectorAll('#result img')].map(i => i.src).join()"
+    before = page.evaluate(shown)
+    page.get_by_label("Colours").click()
+    page.get_by_role("option", name="viridis").click()
+    page.wait_for_function(f"{shown} != {before!r}")
+    assert "viridis" in page.evaluate(shown)
+    assert elsewhere == []
+
+
+def test_a_checkpoint_that_is_not_here_is_offered_with_licence_and_size(page, tmp_path) -> None:
+    upload(page, COFFEE)
+    assert not page.locator("#fetch").is_visible()
+    page.get_by_label("Checkpoint").click()
+    page.get_by_role("option", name="vitl · relative · CC-BY-NC-4.0 · 1.34 GB", exact=True).click()
+    page.wait_for_selector("#fetch")
+    assert "Download vitl (1.34 GB)" in page.locator("#fetch").inner_text()
+    about = page.locator("#about").inner_text()
+    assert "CC-BY-NC-4.0" in about
+    assert "no commercial use" in about
+    page.get_by_role("button", name="Compute depth").click()
+    page.wait_for_function("document.body.innerText.includes('download it first')")
+
+
+def test_a_file_that_is_no_picture_gives_a_sentence(page, tmp_path) -> None:
     bad = tmp_path / "text.jpg"
     bad.write_text("this is no picture")
-    page = browser.new_page()
-    page.goto(address)
     page.locator("#upload input[type=file]").set_input_files(bad)
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(500)
     page.get_by_role("button", name="Compute depth").click()
     page.wait_for_function("document.body.innerText.includes('text.jpg')", timeout=30_000)
     assert "Traceback" not in page.inner_text("body")
-    page.close()
