@@ -26,6 +26,7 @@ TOKEN_PIXELS = 14 * 14
 MAX_TOKENS = 32_768  # about 2,530 x 2,530 pixels of network input
 MAX_PIXELS = images.MAX_PIXELS
 GPU_BATCH = 8
+WINDOW_PIXELS = 100_000_000  # of pictures that wait for others of their shape
 
 
 class DepthEstimator:
@@ -50,8 +51,8 @@ class DepthEstimator:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         for what, value in (("input size", input_size), ("batch size", batch_size), ("token limit", max_tokens)):
-            if value is not None and value < 1:
-                raise OptionError(f"the {what} must be at least 1, not {value}")
+            if value is not None:
+                _at_least_one(what, value)
         self.engine, self.config = engine, config
         self.name, self.sha256, self.licence, self.notes = name, sha256, licence, tuple(notes)
         self.input_size = input_size or config.preprocessing.input_size
@@ -134,18 +135,16 @@ class DepthEstimator:
         """Yield the depth of each input, in order; the next ones are read while the network works.
 
         Inputs are drawn as needed and may be endless. Pictures of one network size are batched within a
-        window of four batches, so at most that many are in memory. The first input that cannot be read
-        raises InputError in its place.
+        window of four batches or 100 megapixels, whichever is less; one batch more is read ahead. The first
+        input that cannot be read raises InputError in its place.
         """
-        batch_size = batch_size or self.batch_size
-        if batch_size < 1:
-            raise OptionError(f"the batch size must be at least 1, not {batch_size}")
+        batch_size = self.batch_size if batch_size is None else _at_least_one("batch size", batch_size)
         window = 1 if batch_size == 1 else 4 * batch_size
 
         def read(image: images.ImageSource) -> tuple[npt.NDArray[Any], str | None]:
             return images.read_image(image, max_pixels=self.max_pixels), _source_name(image)
 
-        loaded = ordered_map(read, inputs, workers=2, ahead=2 * window)
+        loaded = ordered_map(read, inputs, workers=2, ahead=batch_size + 1)
         while chunk := _take(loaded, window):
             arrays, sources = [rgb for rgb, _ in chunk.items], [source for _, source in chunk.items]
             yield from self.predict_arrays(arrays, sources, batch_size=batch_size)
@@ -165,7 +164,7 @@ class DepthEstimator:
         Raises ImageTooLargeError when one of them would need more tokens than the limit.
         """
         sources = sources or [None] * len(pictures)
-        size = input_size or self.input_size
+        size = self.input_size if input_size is None else _at_least_one("input size", input_size)
         batch_size = batch_size or self.batch_size
         buckets: dict[tuple[int, int], list[int]] = {}
         for index, picture in enumerate(pictures):
@@ -204,8 +203,9 @@ class DepthEstimator:
         )
         fits = next(fitting, None)
         way_out = f"an input size of {fits} or less fits" if fits else "crop it, or raise the limit (max tokens)"
+        called = f"'{name}'" if name else "the picture"
         raise ImageTooLargeError(
-            f"{name or 'the picture'} is {width} x {height} pixels: at input size {size} the network would see "
+            f"{called} is {width} x {height} pixels: at input size {size} the network would see "
             f"{shape[1]} x {shape[0]} pixels, {tokens} tokens, over the limit of {self.max_tokens}; {way_out}"
         )
 
@@ -241,12 +241,22 @@ class _Chunk:
 
 def _take(iterator: Iterator[tuple[npt.NDArray[Any], str | None]], count: int) -> _Chunk:
     chunk = _Chunk()
+    pixels = 0
     try:
         for item in itertools.islice(iterator, count):
             chunk.items.append(item)
+            pixels += item[0].shape[0] * item[0].shape[1]
+            if pixels >= WINDOW_PIXELS:
+                break
     except Exception as error:  # noqa: BLE001 - raised again by the caller, after what was read before it
         chunk.error = error
     return chunk
+
+
+def _at_least_one(what: str, value: int) -> int:
+    if value < 1:
+        raise OptionError(f"the {what} must be at least 1, not {value}")
+    return value
 
 
 def _source_name(image: images.ImageSource) -> str | None:

@@ -40,11 +40,19 @@ def save_tiny_checkpoint(path: Path, max_depth_m: float | None = None) -> Path:
 class FakeEstimator:
     """Depth is the red channel plus one; pictures wider than `widest` are too large; may take its time."""
 
-    config = model_config("lite0")
     name, licence, notes = "fake", "apache-2.0", ()
     device, precision, input_size, max_pixels = "cpu", "float32", 320, 10_000_000
 
-    def __init__(self, *, sha256: str = "0" * 64, batch_size: int = 1, widest: int = 10_000, delay: float = 0) -> None:
+    def __init__(
+        self,
+        *,
+        sha256: str = "0" * 64,
+        batch_size: int = 1,
+        widest: int = 10_000,
+        delay: float = 0,
+        max_depth_m: float | None = None,
+    ) -> None:
+        self.config = model_config("lite0", max_depth_m)
         self.sha256, self.batch_size, self.widest, self.delay = sha256, batch_size, widest, delay
         self.batches: list[list[str | None]] = []
 
@@ -60,7 +68,7 @@ class FakeEstimator:
         return [
             DepthPrediction(
                 picture[:, :, 0].astype(np.float32) + 1,
-                "relative",
+                self.config.kind,
                 provenance=Provenance(checkpoint=self.name, sha256=self.sha256, source=name),
             )
             for picture, name in zip(pictures, names, strict=True)

@@ -62,7 +62,9 @@ def test_shell_examples(page: Path, desk: Path) -> None:
                 continue
             done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{line}\n{done.stderr}"
-            assert list(desk.rglob("*.png"))
+            folder = re.search(r"-o (\S+)", line)
+            assert folder, f"{line} does not say where its results go"
+            assert [p for p in (desk / folder[1]).rglob("*") if p.suffix in (".png", ".npz")], f"{line} wrote nothing"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

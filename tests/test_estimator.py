@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from depth_anything_v2 import estimator as module
 from depth_anything_v2.config import model_config
 from depth_anything_v2.dpt import build_model
 from depth_anything_v2.engines.torch_engine import TorchEngine, pick_device
@@ -162,6 +163,27 @@ def test_arrays_that_are_no_pictures_are_refused(estimator: DepthEstimator, bad:
 def test_senseless_options_are_refused(estimator: DepthEstimator, options: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="at least 1"):
         DepthEstimator(estimator.engine, estimator.config, **options)
+
+
+def test_an_input_size_of_nothing_is_refused(estimator: DepthEstimator) -> None:
+    for size in (0, -3):
+        with pytest.raises(OptionError, match=f"input size must be at least 1, not {size}"):
+            estimator(picture(40, 40), input_size=size)
+
+
+def test_large_pictures_end_a_window_early(estimator: DepthEstimator, monkeypatch) -> None:
+    monkeypatch.setattr(module, "WINDOW_PIXELS", 3 * 64 * 64)
+    drawn = []
+
+    def pictures():
+        for number in range(60):
+            drawn.append(number)
+            yield picture(64, 64, number)
+
+    stream = estimator.predict_many(pictures(), batch_size=8)
+    next(stream)
+    stream.close()
+    assert len(drawn) <= 3 + 8 + 1 + 1
 
 
 def test_devices_and_precisions_are_checked(engine: TorchEngine) -> None:

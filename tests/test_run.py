@@ -36,7 +36,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[EstimatorOptions]:
 
     def load(self: EstimatorOptions, *, progress: bool = False) -> FakeEstimator:
         calls.append(self)
-        return FakeEstimator()
+        return FakeEstimator(max_depth_m=self.max_depth_m)
 
     monkeypatch.setattr(EstimatorOptions, "load", load)
     return calls
@@ -205,3 +205,13 @@ def test_a_copy_that_is_not_installed_finds_the_package_beside_it(tmp_path: Path
     command = [sys.executable, "-S", "-I", "metric_depth/run.py"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "found\n"), done.stderr
+
+
+def test_metric_weights_in_run_py_are_shown_with_near_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metric file in the place of a relative one is known by its digest or metadata: far must not be red."""
+    monkeypatch.setattr(EstimatorOptions, "load", lambda self, *, progress=False: FakeEstimator(max_depth_m=20.0))
+    rgb = read_image(photo(Path("x.png"), 40, 60))
+    assert run_main(["--img-path", "x.png", "--pred-only"]) == 0
+    depth = rgb[:, :, 0].astype(np.float32) + 1
+    expected = as_the_original(rgb[:, :, ::-1], depth, "Spectral", pred_only=True, grayscale=False)
+    np.testing.assert_array_equal(read_image("vis_depth/x.png")[:, :, ::-1], expected)

@@ -24,13 +24,10 @@ METRIC_NAMES = {20.0: "metric-indoor", 80.0: "metric-outdoor"}
 class OriginalFiles:
     """What the original writes: <name>.png, and <name>_raw_depth_meter.npy (float32, metres) with save_numpy.
 
-    colormap: 'spectral_r' for relative depth, 'spectral' for metric, so that near is warm.
+    Relative depth is shown in Spectral_r, metric depth in Spectral, so that near is warm in both.
     """
 
-    def __init__(
-        self, colormap: Literal["spectral_r", "spectral"], *, pred_only: bool, grayscale: bool, save_numpy: bool = False
-    ) -> None:
-        self.colormap: Literal["spectral_r", "spectral"] = colormap
+    def __init__(self, *, pred_only: bool, grayscale: bool, save_numpy: bool = False) -> None:
         self.pred_only, self.grayscale, self.save_numpy = pred_only, grayscale, save_numpy
 
     def files(self, stem: str) -> dict[str, Any]:
@@ -43,9 +40,10 @@ class OriginalFiles:
 
         from depth_anything_v2.io import atomic_path, original_picture, to_uint8, write_image
 
+        colormap: Literal["spectral", "spectral_r"] = "spectral" if prediction.kind == "metric" else "spectral_r"
         bgr = to_uint8(rgb)[:, :, ::-1]
         shown = original_picture(
-            bgr, prediction.depth, pred_only=self.pred_only, grayscale=self.grayscale, colormap=self.colormap
+            bgr, prediction.depth, pred_only=self.pred_only, grayscale=self.grayscale, colormap=colormap
         )
         write_image(base.with_name(f"{base.name}.png"), np.ascontiguousarray(shown[:, :, ::-1]))
         if self.save_numpy:
@@ -57,7 +55,7 @@ class OriginalFiles:
 
     def describe(self) -> dict[str, Any]:
         """Return its options."""
-        return {"colormap": self.colormap, "pred_only": self.pred_only, "grayscale": self.grayscale}
+        return {"pred_only": self.pred_only, "grayscale": self.grayscale}
 
 
 def run_main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +69,7 @@ def run_main(arguments: Sequence[str] | None = None) -> int:
 
         here = CHECKPOINTS / "depth_anything_v2_vitl.pth"
         name = options.encoder or ("vitl" if here.is_file() else "auto")
-        files = OriginalFiles("spectral_r", pred_only=options.pred_only, grayscale=options.grayscale)
+        files = OriginalFiles(pred_only=options.pred_only, grayscale=options.grayscale)
         return _run(options, EstimatorOptions(checkpoint=name, input_size=options.input_size), files)
 
     return common.run_safely(action, "run.py")
@@ -87,9 +85,7 @@ def metric_main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def action() -> int:
-        files = OriginalFiles(
-            "spectral", pred_only=options.pred_only, grayscale=options.grayscale, save_numpy=options.save_numpy
-        )
+        files = OriginalFiles(pred_only=options.pred_only, grayscale=options.grayscale, save_numpy=options.save_numpy)
         return _run(options, _metric_checkpoint(options), files)
 
     return common.run_safely(action, "metric_depth/run.py")
