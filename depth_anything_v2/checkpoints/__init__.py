@@ -4,7 +4,8 @@ from depth_anything_v2.checkpoints.convert import convert_checkpoint
 from depth_anything_v2.checkpoints.inspect import CheckpointReport, inspect_checkpoint
 from depth_anything_v2.checkpoints.load import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from depth_anything_v2.checkpoints.registry import CheckpointSpec, find_spec, list_checkpoints
-from depth_anything_v2.checkpoints.resolve import ResolvedCheckpoint, resolve_checkpoint, verify_checkpoint
+from depth_anything_v2.checkpoints.resolve import ResolvedCheckpoint, is_on_disk, resolve_checkpoint
+from depth_anything_v2.checkpoints.verify import verify_checkpoint
 
 __all__ = [
     "CheckpointReport",
@@ -14,6 +15,7 @@ __all__ = [
     "convert_checkpoint",
     "find_spec",
     "inspect_checkpoint",
+    "is_on_disk",
     "list_checkpoints",
     "load_checkpoint",
     "resolve_checkpoint",

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ from depth_anything_v2.version import __version__
 
 PROBE_TIMEOUT_S = 1.5  # what the first picture may wait for a network that isn't there
 METADATA_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 10.0  # until the next byte, per attempt
+_CONNECT_TIMEOUT_S = 3.0  # per address of a host; the hub sends transfers to other hosts, which a firewall may swallow
+PATIENCE_S = 60.0  # without a byte, however often it was tried: then a download of a named checkpoint fails
+AUTO_PATIENCE_S = 10.0  # the same where the built-in checkpoint can stand in
+_RETRY_PAUSE_S = 1.0
 _SPARE_BYTES = 64 << 20  # left free on the disk
 
 
@@ -127,20 +133,6 @@ def list_repository(repo: str) -> list[str]:
     return [entry.rfilename for entry in info.siblings or []]
 
 
-@contextlib.contextmanager
-def _progress_bar(shown: bool) -> Iterator[None]:
-    """Show huggingface-hub's own bar on stderr, or keep it quiet, and leave its switch as it was."""
-    switch, group = _hub().utils, "huggingface_hub.http_get"
-    if shown or switch.are_progress_bars_disabled(group):
-        yield
-        return
-    switch.disable_progress_bars(group)
-    try:
-        yield
-    finally:
-        switch.enable_progress_bars(group)
-
-
 def fetch(
     repo: str,
     path: str,
@@ -148,11 +140,13 @@ def fetch(
     repo_type: str = "model",
     sha256: str | None = None,
     progress: bool = False,
+    patience_s: float = PATIENCE_S,
 ) -> Path:
     """Download one file of a Hub repository into the cache and return it; a cut-off download goes on.
 
     sha256: what the file must have; without it the digest recorded at the first download, else the hub's own.
-    A file with other bytes is deleted. Raises CheckpointDownloadError, CheckpointDigestError.
+    A download with other bytes is deleted; a file in the cache that has changed is replaced by a good one.
+    patience_s: seconds without a byte after which it fails. Raises CheckpointDownloadError, CheckpointDigestError.
     """
     hub = _hub()
     target = cache.repo_dir(repo) / path
@@ -163,13 +157,14 @@ def fetch(
         found = hub.get_hf_file_metadata(url, timeout=METADATA_TIMEOUT_S, headers=dict(headers))
         target.parent.mkdir(parents=True, exist_ok=True)
         with hub.utils.WeakFileLock(target.with_name(target.name + ".lock")):
-            if not target.is_file():
+            if not _intact(target, expected):
                 pinned = hub.hf_hub_url(
                     repo, path, repo_type=repo_type, revision=found.commit_hash, endpoint=endpoint()
                 )
                 version = (found.etag or "new").replace("/", "_")[:16]
                 partial = target.with_name(f"{target.name}.{version}.part")
-                _transfer(pinned, partial, found.size, dict(headers), progress, path)
+                _make_room(partial, found.size, path)
+                _transfer(pinned, partial, found.size, dict(headers), _bar(path, found.size, progress), patience_s)
                 hub_digest = found.etag if found.etag and len(found.etag) == 64 else None
                 digest = _check(partial, expected or hub_digest, repo, path, recorded=sha256 is None)
                 partial.replace(target)
@@ -178,39 +173,91 @@ def fetch(
     return target
 
 
-def _transfer(url: str, partial: Path, size: int | None, headers: dict[str, str], progress: bool, name: str) -> None:
-    """Fill the partial file from where it stands; what has come stays there when the line breaks for good."""
-    from huggingface_hub.file_download import http_get
+def _intact(target: Path, expected: str | None) -> bool:
+    return target.is_file() and expected in (None, cache.file_digest(target))
 
+
+def _make_room(partial: Path, size: int | None, name: str) -> None:
+    """Raise CheckpointDownloadError where the rest of a file doesn't fit on the disk; drop a part that is too long."""
     done = partial.stat().st_size if partial.is_file() else 0
-    if size is not None and done > size:
+    if size is None:  # nothing tells whether a part is already the whole
+        partial.unlink(missing_ok=True)
+        return
+    if done > size:
         partial.unlink()
         done = 0
-    if size is not None and done == size:
-        return
     free = shutil.disk_usage(partial.parent).free
-    if size is not None and size - done + _SPARE_BYTES > free:
+    if done < size and size - done + _SPARE_BYTES > free:
         raise CheckpointDownloadError(
             f"{name} needs {(size - done) / 1e6:.0f} MB and {partial.parent} has {free / 1e6:.0f} MB free: "
             "make room, or set DEPTH_ANYTHING_CACHE to a folder on another disk"
         )
-    while True:
-        try:
-            with _progress_bar(progress), partial.open("ab") as file:
-                http_get(
-                    url,
-                    file,
-                    resume_size=done,
-                    headers=headers,
-                    expected_size=size,
-                    displayed_filename=Path(name).name,
-                )
-            return
-        except _network_errors():
-            # Not every version of huggingface-hub resumes by itself: go on as long as something comes.
-            before, done = done, partial.stat().st_size
-            if done <= before:
-                raise
+
+
+def _bar(name: str, size: int | None, shown: bool) -> Any:
+    """Return huggingface-hub's bar on stderr, which the user's settings for it may hide."""
+    return _hub().utils.tqdm(
+        total=size,
+        unit="B",
+        unit_scale=True,
+        desc=Path(name).name,
+        disable=not shown,
+        name="huggingface_hub.http_get",
+    )
+
+
+def _transfer(url: str, partial: Path, size: int | None, headers: dict[str, str], bar: Any, patience_s: float) -> None:
+    """Fill the partial file from where it stands; what has come stays there when the line breaks for good.
+
+    A broken or silent line is tried again until nothing has come for patience_s; an answer such as 503 is final.
+    huggingface-hub's own download isn't used because its timeouts, six times ten seconds, can't be set.
+    """
+    moment = time.monotonic()
+    with bar:
+        while size is None or not partial.is_file() or partial.stat().st_size < size:
+            left = max(1.0, patience_s - (time.monotonic() - moment))
+            failure: Exception = OSError("the file ended early")
+            try:
+                for _ in _blocks(url, partial, headers, bar, min(READ_TIMEOUT_S, left), patience_s > AUTO_PATIENCE_S):
+                    moment = time.monotonic()
+                if size is None:
+                    return
+            except _network_errors() as error:
+                failure = error
+            if size is not None and partial.stat().st_size >= size:
+                return
+            final = getattr(failure, "response", None) is not None
+            if final or time.monotonic() - moment + _RETRY_PAUSE_S >= patience_s:
+                raise failure
+            time.sleep(_RETRY_PAUSE_S)
+
+
+def _blocks(
+    url: str, partial: Path, headers: dict[str, str], bar: Any, timeout_s: float, patient: bool
+) -> Iterator[None]:
+    """Append one answer to the partial file and yield after each block, with either HTTP library of the hub's."""
+    utils = _hub().utils
+    stream = getattr(utils, "http_stream_backoff", None)
+    connect_s = min(_CONNECT_TIMEOUT_S, timeout_s)
+    limits = (connect_s, timeout_s, timeout_s, timeout_s) if stream else (connect_s, timeout_s)
+    options: dict[str, Any] = {"timeout": limits, "max_retries": 5 if patient else 0}
+    options |= {"retry_on_exceptions": (), "retry_on_status_codes": (408, 429)}
+    with contextlib.ExitStack() as stack, partial.open("ab") as file:
+        done = file.tell()
+        asked = {**headers, "Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
+        if stream is not None:
+            response = stack.enter_context(stream("GET", url, headers=asked, **options))
+        else:
+            response = stack.enter_context(utils.http_backoff("GET", url, headers=asked, stream=True, **options))
+        utils.hf_raise_for_status(response)
+        if done and response.status_code != 206:  # the whole file, whatever was asked for
+            file.truncate(0)
+            done = 0
+        bar.update(done - bar.n)
+        for block in response.iter_bytes() if stream is not None else response.iter_content(1 << 14):
+            file.write(block)
+            bar.update(len(block))
+            yield
 
 
 def _check(partial: Path, expected: str | None, repo: str, path: str, *, recorded: bool) -> str:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 METADATA_KEY = "depth_anything_v2"
 _HEADER_LIMIT = 100 << 20  # the limit of the safetensors format itself
 _NESTS = ("model", "state_dict", "model_state_dict", "net", "network", "params", "weights", "ema", "model_ema")
+# What torch.load raises, beside its own errors, for files with bytes that are not what was saved.
+_DAMAGED = (
+    *(EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError),
+    *(AssertionError, OverflowError, MemoryError, struct.error),
+)
 _GLOBAL = re.compile(r"GLOBAL `?([\w.]+)")
 
 
@@ -45,17 +50,19 @@ def sniff(path: Path) -> str:
         raise CheckpointNotFoundError(f"the checkpoint {path} can't be read: {error.strerror or error}") from error
     if not head:
         raise CheckpointFormatError(f"{path} is empty (0 bytes): download it again")
+    header = len(head) > 8 and head[8:9] == b"{"
+    # Before the text formats: the length that comes first may read like the start of a page.
+    if header and struct.unpack("<Q", head[:8])[0] <= size - 8:
+        return "safetensors"
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointFormatError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull` in its folder")
     if head.lstrip()[:1] == b"<":
         raise CheckpointFormatError(
             f"{path} is a web page saved under this name, not weights: download the file itself"
         )
-    if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= size - 8:
-        return "safetensors"
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return "pytorch"
-    if len(head) > 8 and head[8:9] == b"{":
+    if header:
         raise CheckpointFormatError(f"{path} is cut off ({size} bytes): download it again")
     kinds = {".onnx": "an ONNX model", ".xml": "an OpenVINO model", ".gguf": "a GGUF file", ".h5": "an HDF5 file"}
     what = kinds.get(path.suffix.lower())
@@ -72,7 +79,7 @@ def safetensors_metadata(path: Path) -> dict[str, Any]:
                 return {}
             header = json.loads(file.read(length))
         data = json.loads(header.get("__metadata__", {}).get(METADATA_KEY, "{}"))
-    except (OSError, ValueError, struct.error, AttributeError):
+    except (OSError, ValueError, RecursionError, struct.error, AttributeError):
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -141,7 +148,7 @@ def _load_pickle(path: Path) -> Any:
                 f"{path} was refused: it is a TorchScript archive, which holds code; a state_dict is needed"
             ) from error
         raise CheckpointFormatError(f"{path} is damaged or cut off: download it again") from error
-    except (EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+    except _DAMAGED as error:
         raise CheckpointFormatError(f"{path} is damaged or not saved by torch.save: download it again") from error
 
 

@@ -12,7 +12,8 @@ from depth_anything_v2.checkpoints import kind
 from depth_anything_v2.checkpoints.files import sniff
 from depth_anything_v2.checkpoints.load import complete, licence_of, read_content, weigh
 from depth_anything_v2.checkpoints.registry import spec_by_digest
-from depth_anything_v2.checkpoints.resolve import ResolvedCheckpoint, resolve_checkpoint
+from depth_anything_v2.checkpoints.resolve import ResolvedCheckpoint, look_up, resolve_checkpoint
+from depth_anything_v2.checkpoints.verify import changed_in_cache
 from depth_anything_v2.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -53,9 +54,13 @@ class CheckpointReport:
 def inspect_checkpoint(name: str | Path, *, offline: bool = True) -> CheckpointReport:
     """Examine a checkpoint without running it; what is wrong with the file is in `problems`, not raised.
 
+    offline=False downloads what is not on disk. With the default nothing on disk is changed, and a download in the
+    cache that has other bytes than when it came, which loading would replace, is examined and reported.
+
     Raises CheckpointNotFoundError when it isn't there.
     """
-    resolved = resolve_checkpoint(name, offline=offline)
+    resolved = look_up(name) if offline else resolve_checkpoint(name)
+    changed = changed_in_cache(resolved)
     known = spec_by_digest(resolved.sha256)
     report = CheckpointReport(
         resolved.path,
@@ -64,6 +69,7 @@ def inspect_checkpoint(name: str | Path, *, offline: bool = True) -> CheckpointR
         known.name if known else None,
         notes=resolved.notes,
         licence=resolved.spec.licence if resolved.spec else None,
+        problems=(changed,) if changed else (),
     )
     try:
         report = dataclasses.replace(report, format=sniff(resolved.path))
@@ -99,7 +105,7 @@ def _examine(report: CheckpointReport, resolved: ResolvedCheckpoint) -> Checkpoi
         dtypes=tuple(name for name, _ in types.most_common()),
         licence=licence_of(resolved, content),
         notes=(*report.notes, *content.notes, *doubts, *decision.notes, *completed),
-        problems=tuple(problems),
+        problems=(*report.problems, *problems),
     )
 
 

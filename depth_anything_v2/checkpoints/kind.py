@@ -57,7 +57,7 @@ def read_transformers_config(path: Path) -> dict[str, Any] | None:
     """Return the config.json beside a file of weights, None if it isn't there or isn't of this architecture."""
     try:
         data = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) and data.get("model_type") == "depth_anything" else None
 

@@ -200,7 +200,10 @@ def write_safetensors(temporary: Path, state: Mapping[str, torch.Tensor], metada
     from safetensors.torch import save_file
 
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    temporary.touch()
+    mode = temporary.stat().st_mode & 0o777  # what the umask makes of a new file; the library's own are 0600
     try:
         save_file(tensors, temporary, metadata=metadata)
+        temporary.chmod(mode)
     except SafetensorError as error:
         raise OutputError(f"cannot write {path}: {error}") from error

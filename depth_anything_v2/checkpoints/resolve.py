@@ -21,7 +21,6 @@ from depth_anything_v2.checkpoints.registry import (
 from depth_anything_v2.errors import (
     CheckpointDigestError,
     CheckpointDownloadError,
-    CheckpointError,
     CheckpointNotFoundError,
 )
 
@@ -48,6 +47,15 @@ class ResolvedCheckpoint:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Mode:
+    """How to search: without network, with a bar on stderr, and whether only to look (nothing will be loaded)."""
+
+    offline: bool
+    progress: bool
+    look: bool = False
+
+
 def resolve_checkpoint(
     name: str | Path = "auto", *, offline: bool = False, progress: bool = False
 ) -> ResolvedCheckpoint:
@@ -60,13 +68,24 @@ def resolve_checkpoint(
 
     Raises CheckpointNotFoundError, CheckpointDownloadError, CheckpointDigestError.
     """
-    offline = offline or download.offline_by_environment()
+    return _resolve(name, _Mode(offline or download.offline_by_environment(), progress))
+
+
+def look_up(name: str | Path) -> ResolvedCheckpoint:
+    """Find what is on disk under a name without network or change; a changed download is returned, not replaced.
+
+    Names are those of `resolve_checkpoint`. Raises CheckpointNotFoundError.
+    """
+    return _resolve(name, _Mode(offline=True, progress=False, look=True))
+
+
+def _resolve(name: str | Path, mode: _Mode) -> ResolvedCheckpoint:
     if isinstance(name, Path):
         return _from_path(name)
     if name == "auto":
-        return _automatic(offline, progress)
+        return _automatic(mode)
     if any(spec.name == name for spec in list_checkpoints()):
-        return _from_registry(find_spec(name), offline, progress)
+        return _from_registry(find_spec(name), mode)
     path = Path(name).expanduser()
     if path.exists() or path.is_absolute() or name.startswith((".", "~")) or "\\" in name:
         return _from_path(path)
@@ -74,22 +93,22 @@ def resolve_checkpoint(
     if named_file and (name.count("/") < 2 or Path(path.parts[0]).is_dir()):
         return _from_path(path)
     if _REPO.match(name):
-        return _from_repository(name, offline, progress)
+        return _from_repository(name, mode)
     find_spec(name)  # raises, and suggests the nearest names
     raise CheckpointNotFoundError(f"no checkpoint is named '{name}'")
 
 
-def _automatic(offline: bool, progress: bool) -> ResolvedCheckpoint:
+def _automatic(mode: _Mode) -> ResolvedCheckpoint:
     spec = find_spec("vits")
-    found = _on_disk(spec)
+    found = _on_disk(spec, mode)
     if found is not None:
         return found
-    reason = "offline" if offline else _recently_unreachable()
+    reason = "offline" if mode.offline else _recently_unreachable()
     if reason is None and (reason := download.probe(spec.repo or "", spec.hub_path)) is not None:
         cache.remember_unreachable(download.endpoint(), True)
     if reason is None:
         try:
-            return _download(spec, progress)
+            return _download(spec, mode.progress, download.AUTO_PATIENCE_S)
         except (CheckpointDownloadError, CheckpointDigestError) as error:
             reason = str(error)
             cache.remember_unreachable(download.endpoint(), True)
@@ -116,10 +135,10 @@ def _builtin(spec: CheckpointSpec) -> ResolvedCheckpoint:
     return ResolvedCheckpoint(spec.name, path, spec, cache.file_digest(path), "builtin")
 
 
-def _from_registry(spec: CheckpointSpec, offline: bool, progress: bool) -> ResolvedCheckpoint:
+def _from_registry(spec: CheckpointSpec, mode: _Mode) -> ResolvedCheckpoint:
     if spec.builtin:
         return _builtin(spec)
-    found = _on_disk(spec)
+    found = _on_disk(spec, mode)
     if found is not None:
         return found
     if not spec.downloadable:
@@ -127,48 +146,92 @@ def _from_registry(spec: CheckpointSpec, offline: bool, progress: bool) -> Resol
             f"{spec.name} can't be downloaded ({spec.status or 'never published'}): "
             f"put {spec.file} into ./{LOCAL_FOLDER}, or name the file"
         )
-    if offline:
+    if mode.offline:
         raise CheckpointNotFoundError(
             f"{spec.name} is not on disk, and offline mode forbids the download: put {spec.file} into "
             f"./{LOCAL_FOLDER}, or run `depth-anything checkpoints download {spec.name}` with a network"
         )
-    return _download(spec, progress)
+    return _download(spec, mode.progress, download.PATIENCE_S)
 
 
-def _download(spec: CheckpointSpec, progress: bool) -> ResolvedCheckpoint:
+def _download(spec: CheckpointSpec, progress: bool, patience_s: float) -> ResolvedCheckpoint:
     path = download.fetch(
-        spec.repo or "", spec.hub_path, repo_type=spec.repo_type, sha256=spec.sha256, progress=progress
+        spec.repo or "",
+        spec.hub_path,
+        repo_type=spec.repo_type,
+        sha256=spec.sha256,
+        progress=progress,
+        patience_s=patience_s,
     )
     return ResolvedCheckpoint(spec.name, path, spec, cache.file_digest(path), "download")
 
 
-def _on_disk(spec: CheckpointSpec) -> ResolvedCheckpoint | None:
-    """Look into ./checkpoints (also for a converted file), the cache, and the cache of huggingface-hub."""
-    folder = Path(LOCAL_FOLDER)
-    for path in (folder / spec.file, folder / Path(spec.file).with_suffix(".safetensors")):
-        if path.is_file():
-            return _recognised(path, "working directory", spec.name)
-    if spec.repo is None:
-        return None
-    return _cached(spec.repo, spec.hub_path, spec, "cache")
+def _local_files(spec: CheckpointSpec) -> list[Path]:
+    """Return where ./checkpoints may hold a record's file: as published, or converted."""
+    published = Path(LOCAL_FOLDER) / spec.file
+    return list(dict.fromkeys((published, published.with_suffix(".safetensors"))))
 
 
-def _cached(repo: str, file: str, spec: CheckpointSpec | None, origin: str) -> ResolvedCheckpoint | None:
-    """Look into both caches; our own download is deleted when its bytes have changed."""
+def _cached_files(repo: str, file: str, repo_type: str) -> list[Path]:
+    """Return where a file of a repository may lie in our cache and in that of huggingface-hub."""
+    shared = cache.hub_cache_file(repo, repo_type, file)
+    return [cache.repo_dir(repo) / file, *([shared] if shared else [])]
+
+
+def file_on_disk(spec: CheckpointSpec) -> Path | None:
+    """Return the first file that a record's name stands for, or None; nothing is read, hashed or changed."""
+    places = [DATA / spec.file] if spec.builtin else _local_files(spec)
+    if spec.repo is not None:
+        places += _cached_files(spec.repo, spec.hub_path, spec.repo_type)
+    return next((path for path in places if path.is_file()), None)
+
+
+def is_on_disk(checkpoint: CheckpointSpec | str | Path) -> bool:
+    """Whether a checkpoint is there without a download: a record, or any name that `resolve_checkpoint` takes.
+
+    Cheap: nothing is read, hashed or changed, so a damaged file counts as being there.
+    """
+    if isinstance(checkpoint, CheckpointSpec):
+        return file_on_disk(checkpoint) is not None
+    if checkpoint == "auto":
+        return is_on_disk("vits") or is_on_disk("builtin")
+    if any(spec.name == checkpoint for spec in list_checkpoints()):
+        return file_on_disk(find_spec(str(checkpoint))) is not None
+    path = Path(checkpoint).expanduser()
+    if path.is_dir():
+        return any(entry.suffix.lower() in SUFFIXES for entry in path.iterdir())
+    if path.is_file():
+        return True
+    if isinstance(checkpoint, Path) or not _REPO.match(checkpoint) or ".." in path.parts:
+        return False
+    repo, wanted, spec = _repository_file(checkpoint)
+    if wanted is None:
+        return any(entry.suffix.lower() in SUFFIXES for entry in cache.repo_dir(repo).glob("*"))
+    return any(place.is_file() for place in _cached_files(repo, wanted, spec.repo_type if spec else "model"))
+
+
+def _on_disk(spec: CheckpointSpec, mode: _Mode) -> ResolvedCheckpoint | None:
+    """Return the file that `file_on_disk` finds; in the caches, only with the bytes that it should have."""
+    path = file_on_disk(spec)
+    if path in _local_files(spec):
+        return _recognised(path, "working directory", spec.name)
+    return _cached(spec.repo, spec.hub_path, spec, "cache", mode) if path and spec.repo else None
+
+
+def _cached(repo: str, file: str, spec: CheckpointSpec | None, origin: str, mode: _Mode) -> ResolvedCheckpoint | None:
+    """Look into both caches; a file whose bytes have changed is left where it is and not used, unless to look at."""
     name = spec.name if spec else repo
     expected = (spec.sha256 if spec else None) or cache.recorded_digest(repo, file)
-    path = cache.repo_dir(repo) / file
-    if path.is_file():
-        digest = cache.file_digest(path)
-        if expected in (None, digest):
-            return ResolvedCheckpoint(name, path, spec, digest, origin)
-        path.unlink()
-        _warn(f"the cached file {path} had changed since it was downloaded and was deleted")
-    shared = cache.hub_cache_file(repo, spec.repo_type if spec else "model", file)
-    if shared is not None:
-        digest = cache.file_digest(shared)
-        if expected in (None, digest):
-            return ResolvedCheckpoint(name, shared, spec, digest, origin)
+    changed = None
+    for path in _cached_files(repo, file, spec.repo_type if spec else "model"):
+        if path.is_file():
+            found = ResolvedCheckpoint(name, path, spec, cache.file_digest(path), origin)
+            if expected in (None, found.sha256):
+                return found
+            changed = changed or found
+    if changed is None or mode.look:
+        return changed
+    _warn(f"the cached file {changed.path} had changed since it was downloaded and is not used")
     return None
 
 
@@ -219,29 +282,34 @@ def _recognised(path: Path, origin: str, name: str) -> ResolvedCheckpoint:
     return ResolvedCheckpoint(name, path, promised, digest, origin, notes)
 
 
-def _from_repository(name: str, offline: bool, progress: bool) -> ResolvedCheckpoint:
+def _repository_file(name: str) -> tuple[str, str | None, CheckpointSpec | None]:
+    """Split 'org/name[/path]' into the repository, the file where it is known, and the registry's record."""
     organisation, short, *inside = name.split("/")
-    if ".." in inside:
-        raise CheckpointNotFoundError(f"'{name}' is not a file of a repository")
     repo = f"{organisation}/{short}"
     spec = None if inside else spec_by_repo(repo)
-    wanted = "/".join(inside) or (spec.hub_path if spec else None)
+    return repo, "/".join(inside) or (spec.hub_path if spec else None), spec
+
+
+def _from_repository(name: str, mode: _Mode) -> ResolvedCheckpoint:
+    if ".." in name.split("/"):
+        raise CheckpointNotFoundError(f"'{name}' is not a file of a repository")
+    repo, wanted, spec = _repository_file(name)
     if wanted is not None:
-        found = _cached(repo, wanted, spec, "repository")
+        found = _cached(repo, wanted, spec, "repository", mode)
         if found is not None:
             has_config = (found.path.parent / "config.json").is_file()
-            if offline or has_config or wanted != "model.safetensors":
+            if mode.offline or has_config or wanted != "model.safetensors":
                 return _named(found, repo)
     elif (folder := cache.repo_dir(repo)).is_dir():
         files = [entry.name for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES]
-        if files and (found := _cached(repo, _pick(files, str(folder)), None, "repository")) is not None:
+        if files and (found := _cached(repo, _pick(files, str(folder)), None, "repository", mode)) is not None:
             return _named(found, repo)
-    if offline:
+    if mode.offline:
         raise CheckpointNotFoundError(
             f"'{name}' is neither a file here nor in the cache, and offline mode forbids the download"
         )
     try:
-        return _fetch_repository(repo, wanted, spec, progress)
+        return _fetch_repository(repo, wanted, spec, mode.progress)
     except CheckpointDownloadError as error:
         raise CheckpointDownloadError(f"'{name}' is no file or folder here, and as a repository: {error}") from error
 
@@ -268,39 +336,3 @@ def _named(found: ResolvedCheckpoint, repo: str) -> ResolvedCheckpoint:
 
 def _warn(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=4)
-
-
-def places_on_disk(spec: CheckpointSpec) -> list[Path]:
-    """Return where the published file of a record may lie, in the order of the search; nothing is read."""
-    if spec.builtin:
-        return [DATA / spec.file]
-    places = [Path(LOCAL_FOLDER) / spec.file]
-    if spec.repo is not None:
-        shared = cache.hub_cache_file(spec.repo, spec.repo_type, spec.hub_path)
-        places += [cache.repo_dir(spec.repo) / spec.hub_path, *([shared] if shared else [])]
-    return places
-
-
-def verify_checkpoint(name: str | Path) -> tuple[CheckpointSpec | None, Path, str, bool | None]:
-    """Compare a file, or a registry name's file on disk, with the registry.
-
-    Returns the record it was compared with (None when nothing is known of it), the file, its SHA-256, and whether
-    that is the published one (None: the registry has no digest to compare with). Raises CheckpointNotFoundError
-    when it isn't on disk.
-    """
-    if isinstance(name, str) and any(spec.name == name for spec in list_checkpoints()):
-        spec = find_spec(name)
-        places = places_on_disk(spec)
-        path = next((place for place in places if place.is_file()), None)
-        if path is None:
-            raise CheckpointNotFoundError(f"{name} is not on disk: `depth-anything checkpoints download {name}`")
-        digest = cache.file_digest(path)
-        expected = spec.sha256 or (cache.recorded_digest(spec.repo, spec.hub_path) if spec.repo else None)
-        return spec, path, digest, None if expected is None else digest == expected
-    resolved = resolve_checkpoint(name, offline=True)
-    if resolved.sha256 is None:
-        raise CheckpointError(f"the digest of {resolved.path} can't be computed")
-    known = spec_by_digest(resolved.sha256)
-    expected = resolved.spec.sha256 if resolved.spec else None
-    same = True if known is not None else (False if expected is not None else None)
-    return known or resolved.spec, resolved.path, resolved.sha256, same

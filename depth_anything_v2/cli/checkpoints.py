@@ -43,9 +43,9 @@ def _kind(kind: str, max_depth_m: float | None) -> str:
 
 def _place(spec: CheckpointSpec) -> str:
     """Return where a checkpoint is on disk, without hashing anything."""
-    from depth_anything_v2.checkpoints.resolve import places_on_disk
+    from depth_anything_v2.checkpoints.resolve import file_on_disk
 
-    found = next((path for path in places_on_disk(spec) if path.is_file()), None)
+    found = file_on_disk(spec)
     if found is not None:
         return "in the package" if spec.builtin else str(found)
     if spec.builtin:
@@ -69,7 +69,7 @@ def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
 
     specs = list_checkpoints()
     if as_json:
-        common.say(json.dumps([dataclasses.asdict(spec) for spec in specs], indent=2))
+        common.say_text(json.dumps([dataclasses.asdict(spec) for spec in specs], indent=2))
         return
     rows = [("NAME", "KIND", "SIZE", "LICENCE", "ON DISK")]
     rows += [
@@ -93,7 +93,7 @@ def show_command(
 
     spec = find_spec(name)
     if as_json:
-        common.say(json.dumps(dataclasses.asdict(spec), indent=2))
+        common.say_text(json.dumps(dataclasses.asdict(spec), indent=2))
         return
     _print_pairs(
         {
@@ -191,7 +191,7 @@ def inspect_command(
 
     report = inspect_checkpoint(name)
     if as_json:
-        common.say(json.dumps(report.to_dict(), indent=2))
+        common.say_text(json.dumps(report.to_dict(), indent=2))
     else:
         _print_report(report)
     if report.problems:

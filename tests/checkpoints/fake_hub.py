@@ -21,6 +21,8 @@ class Hub:
     cut_after: int | None = None  # bytes sent before the line is cut; once per entry of cuts_left
     cuts_left: int = 0
     status_after_cut: int | None = None
+    stall_after: int | None = None  # bytes of a file sent before silence; once per entry of stalls_left
+    stalls_left: int = 0
     stall: bool = False  # accept and never answer
     status: int | None = None  # answer everything with this
     delay_s: float = 0.0  # between blocks of 16 kB
@@ -102,6 +104,13 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.stream(data[start:])
 
         def stream(self, data: bytes) -> None:
+            if hub.stall_after is not None and hub.stalls_left > 0:
+                hub.stalls_left -= 1
+                self.wfile.write(data[: hub.stall_after])
+                self.wfile.flush()
+                hub.released.wait(30)
+                self.close_connection = True
+                return
             if hub.cut_after is not None and hub.cuts_left > 0:
                 hub.cuts_left -= 1
                 self.wfile.write(data[: hub.cut_after])

@@ -61,6 +61,27 @@ def test_stalling_network_costs_two_seconds_once(
     assert resolve_checkpoint().name == "vits"
 
 
+@pytest.mark.parametrize("first", [0, 49_152])
+def test_a_transfer_that_stalls_is_given_up_soon_and_its_part_is_kept(
+    hub: Hub, tiny_vits: bytes, fake_builtin: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    assert download.AUTO_PATIENCE_S <= 10
+    monkeypatch.setattr(download, "AUTO_PATIENCE_S", 1.5)
+    hub.files[FILE], hub.stall_after, hub.stalls_left = tiny_vits, first, 99
+    started = time.perf_counter()
+    found = resolve_checkpoint()
+    assert time.perf_counter() - started < 4
+    assert found.origin == "builtin"
+    assert "can't be downloaded" in found.notes[0]
+    assert STAND_IN in found.notes[0]
+    assert len(hub.methods("GET")) == 1
+    hub.stalls_left = 0
+    hub.requests.clear()
+    assert resolve_checkpoint("vits").path.read_bytes() == tiny_vits
+    (wanted,) = [wanted for method, _, wanted in hub.requests if method == "GET"]
+    assert wanted == (f"bytes={first}-" if first else None)
+
+
 def test_name_resolution_that_hangs_is_given_up(
     tiny_vits: bytes, fake_builtin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from fake_hub import Hub
-from huggingface_hub import constants
 
-from depth_anything_v2.checkpoints import cache, resolve_checkpoint
+from depth_anything_v2.checkpoints import cache, download, is_on_disk, resolve_checkpoint
 from depth_anything_v2.errors import (
     CheckpointDigestError,
     CheckpointDownloadError,
+    CheckpointError,
     CheckpointNotFoundError,
 )
 
@@ -46,8 +46,7 @@ def test_slow_hub_is_waited_for(hub: Hub, tiny_vits: bytes) -> None:
     assert resolve_checkpoint("vits").path.read_bytes() == tiny_vits
 
 
-def test_cut_off_download_goes_on_where_it_stopped(hub: Hub, tiny_vits: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
+def test_cut_off_download_goes_on_where_it_stopped(hub: Hub, tiny_vits: bytes) -> None:
     hub.files[FILE], hub.cut_after, hub.cuts_left = tiny_vits, 100_000, 1
     assert resolve_checkpoint("vits").path.read_bytes() == tiny_vits
     ranges = [wanted for method, _, wanted in hub.requests if method == "GET"]
@@ -56,10 +55,26 @@ def test_cut_off_download_goes_on_where_it_stopped(hub: Hub, tiny_vits: bytes, m
     assert int(ranges[1].removeprefix("bytes=").rstrip("-")) >= 90_000
 
 
+def test_a_named_download_outlasts_a_silence(hub: Hub, tiny_vits: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.4)
+    hub.files[FILE], hub.stall_after, hub.stalls_left = tiny_vits, 49_152, 2
+    assert resolve_checkpoint("vits").path.read_bytes() == tiny_vits
+    assert [wanted for method, _, wanted in hub.requests if method == "GET"] == [None, "bytes=49152-", "bytes=98304-"]
+
+
+def test_a_named_download_gives_up_in_the_end(hub: Hub, tiny_vits: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(download, "PATIENCE_S", 1.5)
+    monkeypatch.setattr(download, "_RETRY_PAUSE_S", 0.1)
+    hub.files[FILE], hub.stall_after, hub.stalls_left = tiny_vits, 0, 99
+    with pytest.raises(CheckpointDownloadError, match="goes on where it stopped"):
+        resolve_checkpoint("vits")
+    assert len(hub.methods("GET")) > 2
+
+
 def test_next_run_goes_on_after_a_failure(
     hub: Hub, tiny_vits: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     hub.files[FILE], hub.cut_after, hub.cuts_left, hub.status_after_cut = tiny_vits, 50_000, 1, 503
     with pytest.raises(CheckpointDownloadError, match="goes on where it stopped"):
@@ -98,6 +113,33 @@ def test_a_cached_download_that_changed_is_fetched_again(hub: Hub, tiny_vits: by
     with pytest.warns(UserWarning, match="had changed since it was downloaded"):
         again = resolve_checkpoint("vits")
     assert (again.origin, path.read_bytes()) == ("download", tiny_vits)
+
+
+def test_a_cached_download_that_changed_stays_where_nothing_can_replace_it(
+    hub: Hub, tiny_vits: bytes, fake_builtin: Path
+) -> None:
+    hub.files[FILE] = tiny_vits
+    path = resolve_checkpoint("vits").path
+    path.write_bytes(b"damaged")
+    hub.status = 503
+    for name, offline in (("vits", True), ("vits", False), ("depth-anything/Depth-Anything-V2-Small", True)):
+        with pytest.warns(UserWarning, match="is not used"), pytest.raises(CheckpointError):
+            resolve_checkpoint(name, offline=offline)
+    with pytest.warns(UserWarning, match="is not used"):
+        assert resolve_checkpoint().origin == "builtin"
+    assert path.read_bytes() == b"damaged"
+
+
+def test_on_disk_knows_repositories(hub: Hub) -> None:
+    hub.files["someone/else/mine.pth"] = b"weights"
+    assert not is_on_disk("someone/else")
+    resolve_checkpoint("someone/else")
+    asked = len(hub.requests)
+    assert is_on_disk("someone/else")
+    assert is_on_disk("someone/else/mine.pth")
+    assert not is_on_disk("someone/else/other.pth")
+    assert not is_on_disk("someone/../else")
+    assert len(hub.requests) == asked
 
 
 def test_without_a_published_digest_the_first_one_is_kept(
@@ -238,10 +280,7 @@ def test_the_cache_of_other_programs_is_used(tiny_vits: bytes, tmp_path: Path) -
     assert (found.origin, found.path.parent) == ("cache", snapshot)
 
 
-def test_progress_shows_and_hides_the_bar(
-    hub: Hub, tiny_vits: bytes, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TQDM_POSITION", "-1")  # shows the bar without a terminal
+def test_progress_shows_and_hides_the_bar(hub: Hub, tiny_vits: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     hub.files[FILE] = tiny_vits
     resolve_checkpoint("vits")
     assert capfd.readouterr().err == ""

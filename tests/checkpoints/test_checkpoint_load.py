@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import os
 import pickle
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -202,6 +205,63 @@ def test_torchscript_holds_code_and_is_refused() -> None:
 def test_files_that_are_no_weights_say_what_they_are(data: bytes, says: str) -> None:
     Path("x.pth").write_bytes(data)
     with pytest.raises(CheckpointFormatError, match=f"x.pth .*{says}|{says}"):
+        load("x.pth", relative=True)
+
+
+def safetensors_file(header: bytes, length: int | None = None, body: bytes = bytes(16)) -> bytes:
+    return struct.pack("<Q", len(header) if length is None else length) + header + body
+
+
+def tensor_header(dtype: str = "F32", shape: tuple[int, ...] = (4,), end: int = 16) -> bytes:
+    return json.dumps({"a": {"dtype": dtype, "shape": shape, "data_offsets": [0, end]}}).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(safetensors_file(tensor_header(), 1 << 62), id="a header of exabytes"),
+        pytest.param(safetensors_file(b"{" + b" " * (101 << 20), body=b""), id="a header of 101 MiB"),
+        pytest.param(safetensors_file(b"{nonsense"), id="no JSON"),
+        pytest.param(safetensors_file(b'{"\xff": 1}'), id="no UTF-8"),
+        pytest.param(safetensors_file(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), id="too deep"),
+        pytest.param(safetensors_file(b'{"a": [1]}'), id="another layout"),
+        pytest.param(safetensors_file(tensor_header(), 0), id="a header of no length"),
+        pytest.param(safetensors_file(tensor_header(end=1600)), id="tensors beyond the end"),
+        pytest.param(safetensors_file(tensor_header(shape=(2**62, 2**62))), id="a shape that overflows"),
+    ],
+)
+def test_malformed_safetensors_are_one_sentence(data: bytes) -> None:
+    Path("x.safetensors").write_bytes(data)
+    with pytest.raises(CheckpointFormatError, match=r"x\.safetensors is (a damaged|cut off)") as caught:
+        load("x.safetensors", relative=True)
+    assert str(caught.value).endswith("download it again")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_header_whose_length_reads_like_a_web_page_is_a_header(lite_state: State) -> None:
+    from safetensors.torch import save
+
+    data = save(lite_state)
+    length = struct.unpack("<Q", data[:8])[0]
+    wanted = next(n for n in range(length, length + (1 << 17)) if struct.pack("<Q", n).lstrip().startswith(b"<"))
+    header = data[8 : 8 + length].ljust(wanted)
+    Path("x.safetensors").write_bytes(safetensors_file(header, body=data[8 + length :]))
+    assert same(load("x.safetensors", relative=True).state, lite_state)
+
+
+def test_metadata_that_is_too_deep_counts_as_none(lite_state: State) -> None:
+    save_file(lite_state, "x.safetensors", metadata={"depth_anything_v2": "[" * 100_000})
+    assert load("x.safetensors", relative=True).config == model_config("lite0")
+
+
+def test_a_damaged_record_in_an_old_pickle_is_one_sentence() -> None:
+    buffer = io.BytesIO()
+    torch.save({"a": torch.zeros(8)}, buffer, _use_new_zipfile_serialization=False)
+    key = pickle.loads(buffer.getvalue()[buffer.getvalue().rindex(b"\x80\x02]") :])[0].encode()
+    data = buffer.getvalue()
+    place = data.rindex(key)
+    Path("x.pth").write_bytes(data[:place] + b"x" * len(key) + data[place + len(key) :])
+    with pytest.raises(CheckpointFormatError, match=r"x\.pth is damaged"):
         load("x.pth", relative=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from depth_anything_v2.checkpoints import cache, resolve_checkpoint, verify_checkpoint
+from depth_anything_v2.checkpoints import cache, find_spec, is_on_disk, resolve_checkpoint, verify_checkpoint
 from depth_anything_v2.errors import CheckpointNotFoundError
 
 NAME = "depth_anything_v2_vits.pth"
@@ -147,3 +147,34 @@ def test_verify_tells_published_from_modified_and_unknown(tiny_vits: bytes, regi
     assert verify_checkpoint(f"checkpoints/{NAME}")[3] is False
     assert verify_checkpoint(put("renamed.pth", tiny_vits))[3] is True
     assert verify_checkpoint(put("own.pth", b"own"))[3] is None
+
+
+def test_verify_sees_a_converted_file_as_loading_does(tiny_vits: bytes) -> None:
+    put("checkpoints/depth_anything_v2_vits.safetensors", b"converted")
+    assert verify_checkpoint("vits")[1] == resolve_checkpoint("vits").path
+
+
+@pytest.mark.parametrize(
+    "path", [f"checkpoints/{NAME}", "checkpoints/depth_anything_v2_vits.safetensors", "cache", "package"]
+)
+def test_on_disk_tells_without_hashing(
+    path: str, tiny_vits: bytes, fake_builtin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashlib, "sha256", lambda *args: pytest.fail("hashed"))
+    assert is_on_disk("auto")
+    assert is_on_disk("builtin")
+    fake_builtin.unlink()
+    assert not any(is_on_disk(name) for name in ("auto", "builtin", "vits", find_spec("vits"), "vitg", "nonsense"))
+    if path == "package":
+        return
+    cached = cache.repo_dir("depth-anything/Depth-Anything-V2-Small") / NAME
+    put(str(cached) if path == "cache" else path, b"anything")
+    assert all(is_on_disk(name) for name in ("auto", "vits", find_spec("vits")))
+    assert not is_on_disk("vitb")
+
+
+def test_on_disk_takes_files_and_folders() -> None:
+    put("weights/best.pth", b"x")
+    put("notes/a.txt", b"x")
+    assert all(map(is_on_disk, ("weights/best.pth", Path("weights/best.pth"), "weights", Path("weights"))))
+    assert not any(map(is_on_disk, ("weights/gone.pth", Path("gone.pth"), "notes", "/nowhere/gone.pth")))

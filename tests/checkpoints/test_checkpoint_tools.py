@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from depth_anything_v2.checkpoints import (
     inspect_checkpoint,
     load_checkpoint,
     resolve_checkpoint,
+    save_checkpoint,
 )
 from depth_anything_v2.checkpoints.load import LoadedCheckpoint
 from depth_anything_v2.cli.checkpoints import checkpoints_app
@@ -52,6 +54,24 @@ def test_a_converted_file_says_what_it_is(metric: LoadedCheckpoint, vits_state: 
     again = load_checkpoint(resolve_checkpoint(path))
     assert (again.config, again.licence) == (model_config("vits", 20), "Apache-2.0")
     assert all(torch.equal(again.state[key], value.float()) for key, value in vits_state.items())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_files_are_readable_as_the_umask_says(metric: LoadedCheckpoint, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        written = [
+            save_checkpoint("saved.safetensors", metric.state, metric.config, licence=None),
+            *convert_checkpoint(metric, "native.safetensors"),
+            *convert_checkpoint(metric, "hf", to="transformers"),
+        ]
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in written} == dict.fromkeys(
+        (path.name for path in written), mode
+    )
+    assert len(written) == 5
 
 
 def test_the_builtin_checkpoint_is_small_and_says_what_it_is() -> None:
@@ -102,6 +122,33 @@ def test_inspect_tells_what_is_wrong(lite_state: State) -> None:
     assert "a ResNet" in inspect_checkpoint("resnet.pth").problems[0]
     with pytest.raises(CheckpointNotFoundError):
         inspect_checkpoint("gone.pth")
+
+
+@pytest.mark.parametrize("name", ["vits", "depth-anything/Depth-Anything-V2-Small", "someone/else"])
+def test_looking_at_a_changed_download_reports_and_keeps_it(hub: Hub, tiny_vits: bytes, name: str) -> None:
+    hub.files["depth-anything/Depth-Anything-V2-Small/depth_anything_v2_vits.pth"] = tiny_vits
+    hub.files["someone/else/mine.pth"] = tiny_vits
+    path = resolve_checkpoint(name).path
+    assert not any("had changed" in problem for problem in inspect_checkpoint(name).problems)
+    path.write_bytes(b"changed")
+    asked = len(hub.requests)
+    report = inspect_checkpoint(name)
+    assert report.path == path
+    assert "had changed since it was downloaded" in report.problems[0]
+    assert "had changed" in run("inspect", name, status=1).stdout
+    run("verify", name, status=1)
+    run("list")
+    assert path.read_bytes() == b"changed"
+    assert len(hub.requests) == asked
+
+
+def test_list_show_and_verify_see_a_converted_file(fake_builtin: Path) -> None:
+    path = Path("checkpoints/depth_anything_v2_vits.safetensors")
+    path.parent.mkdir()
+    path.write_bytes(b"converted")
+    assert any(row.startswith("vits ") and row.endswith(str(path)) for row in run("list").stdout.splitlines())
+    assert str(path) in run("show", "vits").stdout
+    assert str(path) in run("verify", "vits", status=1).stdout
 
 
 def test_list_and_show(fake_builtin: Path) -> None:
