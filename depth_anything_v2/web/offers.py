@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from depth_anything_v2.checkpoints import CheckpointSpec, list_checkpoints
-from depth_anything_v2.checkpoints.resolve import LOCAL_FOLDER, places_on_disk
+from depth_anything_v2.checkpoints import CheckpointSpec, is_on_disk, list_checkpoints
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,7 @@ class Offer:
     @property
     def on_disk(self) -> bool:
         """Whether it can be used without a download; looks for files and reads none of them."""
-        if self.spec is None:
-            return True
-        converted = Path(LOCAL_FOLDER) / Path(self.spec.file).with_suffix(".safetensors")
-        return any(place.is_file() for place in (*places_on_disk(self.spec), converted))
+        return self.spec is None or is_on_disk(self.spec)
 
     @property
     def download_size(self) -> str | None:
