@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from depth_anything_v2.estimator import DepthEstimator
     from depth_anything_v2.jobs.options import EstimatorOptions
 
+BUILTIN = "builtin"  # the name of the checkpoint that comes with the package
 OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 CheckpointOption = Annotated[
@@ -61,13 +64,19 @@ MaxTokensOption = Annotated[
         "--max-tokens", metavar="N", help="Refuse pictures that need more. [default: 32768, of 14 x 14 pixels]"
     ),
 ]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option("--max-pixels", metavar="N", help="Refuse to decode larger pictures. [default: 300000000]"),
+]
 ColormapOption = Annotated[
     str,
     typer.Option(
         "--colormap", metavar="NAME", help="spectral, inferno, magma, plasma, viridis, turbo or grey: of the picture."
     ),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but errors and which weights stand in for others.")
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what the model runs on.")]
 
 
@@ -82,7 +91,9 @@ def run_safely(action: Callable[[], int | None], program: str = "depth-anything"
     package, 130 after Ctrl-C, 143 after SIGTERM. Other exceptions are defects and pass through.
     """
     try:
-        with _sigterm_as_interrupt():
+        with _sigterm_as_interrupt(), warnings.catch_warnings():
+            # What Pillow thinks of damaged metadata; a picture that cannot be read is said in a sentence.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             return action() or OK
     except DepthAnythingError as error:
         say(f"{program}: error: {error}", sys.stderr)
@@ -127,18 +138,37 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def say(message: str, stream: TextIO | None = None) -> None:
-    """Print a line to `stream` (stdout); a reader that went away is no reason to stop."""
+    """Print one line to `stream` (stdout); a reader that went away is no reason to stop."""
     stream = stream or sys.stdout
+    _print(printable(message, stream), stream)
+
+
+def say_text(text: str, stream: TextIO | None = None) -> None:
+    """Print text of several lines, as `say` prints one."""
+    stream = stream or sys.stdout
+    _print(_encodable(text, stream), stream)
+
+
+def _print(text: str, stream: TextIO) -> None:
     try:
-        print(printable(message, stream), file=stream, flush=True)
+        print(text, file=stream, flush=True)
     except BrokenPipeError:
         silence(stream)
 
 
+# Line ends, terminal commands and marks that turn the direction of writing: file names may hold them.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
 def printable(message: str, stream: TextIO) -> str:
-    """Return the text with what `stream` cannot show (odd file names) as escapes."""
+    """Return the text as one line, with control characters and what `stream` cannot show as escapes."""
+    shown = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), message)
+    return _encodable(shown, stream)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    return message.encode(encoding, errors="backslashreplace").decode(encoding)
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def silence(stream: TextIO) -> None:
@@ -150,13 +180,14 @@ def silence(stream: TextIO) -> None:
 
 
 def load_estimator(options: EstimatorOptions, *, quiet: bool = False) -> DepthEstimator:
-    """Return the estimator, its notes said on stderr, one line each, unless `quiet`."""
-    import warnings
+    """Return the estimator, its notes said on stderr, one line each.
 
+    quiet: only where 'auto' fell back to the built-in checkpoint, which changes what the numbers are.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the same sentences are in the notes
         estimator = options.load(progress=not quiet and sys.stderr.isatty())
-    if not quiet:
+    if not quiet or (options.checkpoint == "auto" and estimator.name == BUILTIN):
         for note in estimator.notes:
             say(f"note: {note}", sys.stderr)
     return estimator
@@ -164,9 +195,10 @@ def load_estimator(options: EstimatorOptions, *, quiet: bool = False) -> DepthEs
 
 def describe_model(checkpoint: dict[str, Any]) -> str:
     """Return name, kind, unit and licence of a checkpoint, as in `JobReport.checkpoint`, in a few words."""
+    stand_in = " (the small built-in stand-in, not Depth Anything V2 Small)" if checkpoint["name"] == BUILTIN else ""
     if checkpoint["kind"] == "metric":
         reach = f", up to {checkpoint['max_depth_m']:g} m" if checkpoint["max_depth_m"] else ""
         what = f"metric depth in metres{reach}"
     else:
         what = "relative inverse depth, larger = nearer, no unit"
-    return f"{checkpoint['name']}: {what}; licence {checkpoint['licence'] or 'not known'}"
+    return f"{checkpoint['name']}{stand_in}: {what}; licence {checkpoint['licence'] or 'not known'}"

@@ -17,6 +17,7 @@ from depth_anything_v2.cli.common import (
     EncoderOption,
     InputSizeOption,
     MaxDepthOption,
+    MaxPixelsOption,
     MaxTokensOption,
     OfflineOption,
     PrecisionOption,
@@ -25,7 +26,7 @@ from depth_anything_v2.cli.common import (
     V1Option,
     VerboseOption,
 )
-from depth_anything_v2.errors import InputError, OptionError
+from depth_anything_v2.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
     from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions, PredictOptions
@@ -37,7 +38,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Pictures, folders, globs, .txt lists of these, http(s) addresses, or - for one picture on stdin.",
+            help="Pictures, folders, globs, .txt lists (a path of a file or folder or an address per line), http(s) "
+            "addresses, or - for one picture on stdin.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")] = Path(
@@ -71,6 +73,7 @@ def predict(
     precision: PrecisionOption = "auto",
     batch_size: BatchSizeOption = None,
     max_tokens: MaxTokensOption = None,
+    max_pixels: MaxPixelsOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip what is done: same source, checkpoint and options.")
     ] = False,
@@ -104,6 +107,7 @@ def predict(
             input_size,
             batch_size,
             max_tokens,
+            max_pixels,
         )
         writing = PredictOptions(tuple(format or ("png",)), colormap, grayscale, side_by_side)
         running = JobOptions("resume" if resume else "overwrite" if overwrite else "refuse", strict)
@@ -150,11 +154,14 @@ def _run(
             report = run_job(plan, estimator, on_result=progress.on_result)
     except JobInterrupted as interrupt:
         if report_path is not None:
-            interrupt.report.write(report_path)
+            try:
+                interrupt.report.write(report_path)
+            except OutputError as error:
+                common.say(f"depth-anything: error: {error}", sys.stderr)
         raise
+    summarise(report, quiet=quiet)
     if report_path is not None:
         report.write(report_path)
-    summarise(report, quiet=quiet)
     return common.OK if report.ok else common.FAILED
 
 

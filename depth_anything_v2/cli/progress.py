@@ -45,9 +45,9 @@ class JobProgress:
 
     def on_result(self, result: ItemResult, finished: int, total: int) -> None:
         """Show one result."""
-        if result.status == "failed":
+        if result.status == "failed" and not result.ended_job:  # the error that ends a job is said at its end
             self._line(f"failed: {result.message}")
-        elif self._bar is None and not self._quiet:
+        elif result.status != "failed" and self._bar is None and not self._quiet:
             where = f" -> {result.outputs[0]}" if result.outputs else ""
             how = "skipped, done before" if result.status == "skipped" else f"{result.seconds:.2f} s"
             say(f"[{finished}/{total}] {result.source}{where} ({how})", sys.stderr)

@@ -17,13 +17,14 @@ TEMPORARY_SUFFIX = ".part"
 _REASONS = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
     errno.EDQUOT: "your disk quota is used up: free some space or choose another folder",
-    errno.EFBIG: "the file would be larger than the system allows: write a smaller map or another format",
+    errno.EFBIG: "it would be larger than the system allows: raise its limit (ulimit -f) or choose another disk",
     errno.EACCES: "there is no permission to write there: choose another folder",
     errno.EPERM: "there is no permission to write there: choose another folder",
     errno.EROFS: "that disk is read-only: choose another folder",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
     errno.ENOENT: "its folder does not exist: create it first",
-    errno.ENOTDIR: "a part of its path is a file, not a folder: choose another folder",
+    errno.EEXIST: "it is a file, not a folder: choose another output folder",  # of making a folder
+    errno.ENOTDIR: "a part of its path is a file, not a folder: choose another output folder",
     errno.EISDIR: "a folder of that name is already there: choose another name",
 }
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_anything_v2.errors import ImageTooLargeError, InputError, MissingExtraError
+from depth_anything_v2.io.opencv import decode_bgr, deep_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -93,7 +94,7 @@ def decode(data: bytes, name: str, max_pixels: int) -> RgbArray:
     try:
         if kind == "exr":
             return _decode_exr(data, name, max_pixels)
-        deep = _deep_size(data, str(kind))
+        deep = deep_size(data, str(kind))
         if deep is not None:
             check_size(deep[0], deep[1], name, max_pixels)
             _refuse_truncated(data, str(kind), name)
@@ -134,7 +135,7 @@ def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageTooLargeError(
             f"{name} is {width} x {height} pixels ({width * height / 1e6:.1f} megapixels), above the limit of "
-            f"{max_pixels / 1e6:g}: shrink it or raise the limit"
+            f"{max_pixels / 1e6:g}: shrink it or raise the limit (max pixels)"
         )
 
 
@@ -253,53 +254,8 @@ def _png_is_complete(data: bytes) -> bool:
     return False
 
 
-def _deep_size(data: bytes, kind: str) -> tuple[int, int] | None:
-    """Return (width, height) of a file for OpenCV (more than 8 bits per sample, mostly), None for all others."""
-    if kind == "png" and len(data) > 24 and data[24] == 16:
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
-    if kind == "ppm":
-        found = re.match(rb"P[25 36]\s*(?:#[^\n]*\n\s*)*(\d{1,9})\s+(\d{1,9})\s+(\d{1,5})\s", data[:1024])
-        if found and int(found[3]) > 255:
-            return int(found[1]), int(found[2])
-    if kind == "tiff":
-        tags = _tiff_tags(data)
-        width, height = int(tags[256]), int(tags[257])
-        bits = tags.get(258, (1,))
-        # Pillow checks its process-wide pixel limit once more while it loads a TIFF.
-        if max(bits if isinstance(bits, tuple) else (bits,)) > 8 or _above_pillows_limit(width * height):
-            return width, height
-    return None
-
-
-def _above_pillows_limit(pixels: int) -> bool:
-    from PIL import Image
-
-    return Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS
-
-
-def _tiff_tags(data: bytes) -> Any:
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    big = data[2:3] in (b"+", b"\0") and b"+" in data[2:4]
-    directory = ImageFileDirectory_v2(data[: 16 if big else 8])
-    stream = io.BytesIO(data)
-    stream.seek(directory.next)
-    directory.load(stream)
-    return directory
-
-
 def _decode_deep(data: bytes, kind: str, name: str) -> RgbArray:
-    import cv2
-
-    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise InputError(f"cannot read {name}: OpenCV cannot decode it ({error.err})") from error
-    if bgr is None:
-        raise InputError(f"cannot read {name}: the file is damaged, or its kind of {kind.upper()} is not supported")
-    rgb: npt.NDArray[Any] = bgr[:, :, ::-1]
+    rgb = three_channels(decode_bgr(data, kind, name))[:, :, ::-1]
     if rgb.dtype == np.float64 or rgb.dtype == np.float32:
         rgb = check_unit_range(rgb.astype(np.float32), name)
     elif rgb.dtype not in (np.uint8, np.uint16):

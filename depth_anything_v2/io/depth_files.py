@@ -89,9 +89,11 @@ def write_depth(prediction: DepthPrediction, path: str | Path, format: str | Non
     _check_format(format)
     if format in ("npy", "pfm"):
         write = arrays.write_npy if format == "npy" else arrays.write_pfm
-        # The inner block ends first: numbers never appear without what they mean.
-        with atomic_path(path) as file, atomic_path(arrays.sidecar_path(path)) as sidecar:
-            sidecar.write_text(write(prediction, file) + "\n", encoding="utf-8")
+        with atomic_path(path) as file:
+            metadata = write(prediction, file)
+            # The inner block ends first: numbers never appear without what they mean.
+            with atomic_path(arrays.sidecar_path(path)) as sidecar:
+                sidecar.write_text(metadata + "\n", encoding="utf-8")
         return path
     writers: dict[str, Callable[[DepthPrediction, Path], None]] = {
         "png": _write_grey,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import glob
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from depth_anything_v2.errors import InputError
@@ -68,9 +70,10 @@ def expand_inputs(
     """Return the pictures (or what is `looked_for`) named by `arguments`, in order, each once.
 
     An argument is a picture file, a folder (all pictures below it, sorted; hidden ones, other files and
-    `output_folder` are left out), a glob pattern that the shell did not expand, a `.txt` list (a path or
-    address per line, relative to the working directory, else to the list; blank lines and lines that
-    begin with # are skipped), an http(s) address, or '-' for the bytes of one picture from `read_stdin`.
+    `output_folder` are left out), a glob pattern that the shell did not expand (of lists, when it ends in
+    .txt), a `.txt` list (the path of a file or folder or an address per line, relative to the working
+    directory, else to the list; blank lines and lines that begin with # are skipped), an http(s) address,
+    or '-' for the bytes of one picture from `read_stdin`.
     What does not exist stays in the result with its `problem`.
 
     Raises InputError when there is nothing to do: no argument leads to a picture.
@@ -92,6 +95,24 @@ def expand_inputs(
     return inputs
 
 
+def identity(source: Input) -> dict[str, Any]:
+    """Return what tells this version of an input from another one. Raises OSError when a file is gone."""
+    if source.data is not None:
+        return {"source": "-", "sha256": hashlib.sha256(source.data).hexdigest()}
+    if source.path is None:
+        return {"source": source.source}
+    status = source.path.stat()
+    return {"source": str(source.path.absolute()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether a path is that of a folder; one that is too long for the system is not."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def absolute(path: Path) -> Path:
     """Return the absolute path without '.' and '..', links left as they are."""
     return Path(os.path.normpath(path.absolute()))
@@ -102,7 +123,7 @@ def _is_remote(item: Input) -> bool:
 
 
 def _is_list(argument: str) -> bool:
-    return argument.lower().endswith(".txt") and not is_url(argument) and not Path(argument).is_dir()
+    return argument.lower().endswith(".txt") and not is_url(argument) and not is_folder(Path(argument))
 
 
 def _file(path: Path, root: Path | None = None) -> Input:
@@ -112,7 +133,7 @@ def _file(path: Path, root: Path | None = None) -> Input:
     return Input(str(path), parts, around)
 
 
-def _identity(folder: Path) -> str:
+def _folder_identity(folder: Path) -> str:
     return os.path.normcase(os.path.realpath(folder))
 
 
@@ -151,10 +172,10 @@ class _Search:
                 yield Input(STDIN, ("stdin",), problem="standard input ('-') cannot be read here")
             else:
                 yield Input(STDIN, ("stdin",), data=read_stdin())
+        elif glob.has_magic(argument) and not is_url(argument) and not os.path.lexists(argument):
+            yield from self._match_lists(argument) if _is_list(argument) else self._match(argument)
         elif _is_list(argument):
             yield from self._read_list(Path(argument))
-        elif glob.has_magic(argument) and not is_url(argument) and not os.path.lexists(argument):
-            yield from self._match(argument)
         else:
             yield from self._expand_one(argument)
 
@@ -168,22 +189,22 @@ class _Search:
             yield Input(argument, (name,), tuple(folders))
             return
         path = Path(argument)
-        if path.is_dir():
+        if is_folder(path):
             pictures = list(self._walk(path, path))
             yield from pictures
             if not pictures:
                 yield Input(argument, (path.name,), problem=f"the folder '{argument}' holds no {self.looked_for.many}")
-        elif path.exists():
-            yield _file(path)
-        elif path.is_symlink():
+        elif not os.path.lexists(path):
+            yield Input(argument, (path.name,), problem=f"'{argument}' does not exist")
+        elif path.is_symlink() and not path.exists():
             yield Input(argument, (path.name,), problem=f"'{argument}' is a link to a file that does not exist")
         else:
-            yield Input(argument, (path.name,), problem=f"'{argument}' does not exist")
+            yield _file(path)
 
     def _walk(self, folder: Path, root: Path) -> Iterator[Input]:
         """Yield the pictures below `folder` in sorted order; a folder that links lead back to is taken once."""
-        skip = _identity(self.output) if self.output is not None else None
-        seen = {_identity(folder)}
+        skip = _folder_identity(self.output) if self.output is not None else None
+        seen = {_folder_identity(folder)}
         waiting = [folder]
         while waiting:
             current = waiting.pop()
@@ -199,7 +220,7 @@ class _Search:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir():
-                    identity = _identity(entry)
+                    identity = _folder_identity(entry)
                     if identity != skip and identity not in seen:
                         seen.add(identity)
                         folders.append(entry)
@@ -212,13 +233,13 @@ class _Search:
         parts = Path(pattern).parts
         fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
         root = Path(*parts[:fixed])
-        skip = _identity(self.output) if self.output is not None else None
+        skip = _folder_identity(self.output) if self.output is not None else None
         count = 0
         for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
             path = Path(match)
             if path.is_dir():
                 # '**' names the folders, too, and all that is in them: walking them would only repeat that.
-                if "**" not in parts and _identity(path) != skip:
+                if "**" not in parts and _folder_identity(path) != skip:
                     for item in self._walk(path, root):
                         count += 1
                         yield item
@@ -227,6 +248,14 @@ class _Search:
                 yield _file(path, root)
         if not count:
             yield Input(pattern, (Path(pattern).name,), problem=f"no {self.looked_for.many} match '{pattern}'")
+
+    def _match_lists(self, pattern: str) -> Iterator[Input]:
+        """Yield what the lists that a glob pattern matches name."""
+        lists = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        for path in lists:
+            yield from self._read_list(Path(path))
+        if not lists:
+            yield Input(pattern, (Path(pattern).name,), problem=f"no lists match '{pattern}'")
 
     def _read_list(self, path: Path) -> Iterator[Input]:
         try:

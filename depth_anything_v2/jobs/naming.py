@@ -100,9 +100,10 @@ def _key(name: str) -> str:
 
 def overwritten_input(outputs: Sequence[Path], inputs: Sequence[Input]) -> Path | None:
     """Return an output that is one of the input files (through links, too), or None."""
-    sources = {_real(item.path) for item in inputs if item.path is not None}
-    return next((path for path in outputs if _real(path) in sources), None)
+    sources = {real_path(item.path) for item in inputs if item.path is not None}
+    return next((path for path in outputs if real_path(path) in sources), None)
 
 
-def _real(path: Path) -> str:
+def real_path(path: Path) -> str:
+    """Return what two paths of the same file share: absolute, links followed, in the system's own case."""
     return os.path.normcase(os.path.realpath(path))

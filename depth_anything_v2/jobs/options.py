@@ -30,10 +30,13 @@ class EstimatorOptions:
     input_size: int | None = None
     batch_size: int | None = None
     max_tokens: int | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         if self.relative and self.max_depth_m is not None:
             raise OptionError("a model is relative or has a maximum depth, not both: give --relative or --max-depth")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise OptionError(f"the limit on pixels must be at least 1, not {self.max_pixels}")
 
     def load(self, *, progress: bool = False) -> DepthEstimator:
         """Return the estimator; raises what `DepthEstimator.from_pretrained` raises."""

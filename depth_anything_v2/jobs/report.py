@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from depth_anything_v2.version import __version__
 
+REPORT_FORMAT = "depth_anything_v2 job report"  # by this our own files are known
+
 Status = Literal["done", "skipped", "failed", "not run"]
 
 
@@ -19,6 +21,7 @@ class ItemResult:
 
     status: 'done', 'skipped' (resumed: it was done before), 'failed' (then `error` is a sentence), or
     'not run' (the job ended before). outputs: the files that hold its result. seconds: spent on it.
+    ended_job: it failed and nothing was begun after it; the report's `stopped` has its error, too.
     """
 
     source: str
@@ -26,6 +29,7 @@ class ItemResult:
     outputs: tuple[str, ...] = ()
     error: str | None = None
     seconds: float = 0.0
+    ended_job: bool = False
 
     @property
     def message(self) -> str:
@@ -69,6 +73,7 @@ class JobReport:
         """Return the report as JSON data."""
         statuses: tuple[Status, ...] = ("done", "skipped", "failed", "not run")
         return {
+            "format": REPORT_FORMAT,
             "version": self.version,
             "started": self.started,
             "seconds": round(self.seconds, 3),
@@ -96,3 +101,12 @@ class JobReport:
 
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def is_report(path: Path) -> bool:
+    """Say whether a file is a report that this package wrote."""
+    try:
+        data = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and data.get("format") == REPORT_FORMAT

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import errno
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +17,10 @@ from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.errors import DepthAnythingError, OutputError
 from depth_anything_v2.io.atomic import output_error
 from depth_anything_v2.io.images import read_image
-from depth_anything_v2.jobs.inputs import Input
+from depth_anything_v2.jobs.inputs import identity
 from depth_anything_v2.jobs.journal import Journal, digest
 from depth_anything_v2.jobs.outputs import Rgb
-from depth_anything_v2.jobs.plan import JobPlan, PlannedInput
+from depth_anything_v2.jobs.plan import JobPlan, PlannedInput, make_folders
 from depth_anything_v2.jobs.report import ItemResult, JobReport, Status
 from depth_anything_v2.pipeline import ordered_map
 from depth_anything_v2.prediction import DepthPrediction
@@ -84,8 +83,9 @@ def run_job(
 
     An input that fails does not stop the others, unless options.strict. A full disk ends the job; the
     report's `stopped` says so. Raises JobInterrupted in place of KeyboardInterrupt, OutputError when the
-    journal cannot be opened.
+    output folder cannot be made or its journal not be opened.
     """
+    make_folders(plan)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(plan.folder)) if plan.options.journal else None
         job = _Job(plan, estimator, journal, on_result, reporting or {})
@@ -106,6 +106,7 @@ class _Item:
     rgb: Rgb | None = None
     prediction: DepthPrediction | None = None
     error: str | None = None
+    ended_job: bool = False
     seconds: float = 0.0
 
 
@@ -194,7 +195,7 @@ class _Job:
         if self.journal is None or item.input.problem:
             return False
         try:
-            return self.journal.is_done(_identity(item.input), self._recipes(item))
+            return self.journal.is_done(identity(item.input), self._recipes(item))
         except OSError:
             return False  # it cannot be looked at: reading it will say why
 
@@ -209,7 +210,7 @@ class _Job:
             item.error = source.problem
             return item
         try:
-            item.identity = _identity(source)
+            item.identity = identity(source)
             data: bytes | str = source.data if source.data is not None else source.source
             item.rgb = read_image(data, max_pixels=self.estimator.max_pixels)
         except DepthAnythingError as error:
@@ -278,6 +279,8 @@ class _Job:
         base = self.plan.folder / planned.stem
         try:
             _make_folder(base.parent)
+            if self.journal is not None:
+                self.journal.start(item.identity, planned.outputs)
             self.plan.product.write(item.prediction, item.rgb, base)
             if self.journal is not None:
                 self.journal.add(item.identity, self._recipes(planned))
@@ -285,6 +288,7 @@ class _Job:
             item.error = str(error)
             if isinstance(error, OutputError) and _is_hopeless(error):
                 self._hopeless = True
+                item.ended_job = self.stopped is None
                 self.stopped = self.stopped or item.error
             if self.plan.options.existing == "refuse":  # what is there is ours: half a result is none
                 for name in planned.outputs:
@@ -295,10 +299,13 @@ class _Job:
     def _settle(self, item: _Item, status: Status) -> None:
         planned = self.plan.items[item.index]
         outputs = () if status == "failed" else tuple(str(self.plan.folder / name) for name in planned.outputs)
-        result = ItemResult(planned.input.label, status, outputs, item.error, item.seconds)
-        self._results[item.index] = result
-        if status == "failed" and self.plan.options.strict and not self.stopped:
+        strict = status == "failed" and self.plan.options.strict and not self.stopped
+        result = ItemResult(
+            planned.input.label, status, outputs, item.error, item.seconds, ended_job=item.ended_job or strict
+        )
+        if strict:
             self.stopped = f"stopped at the first failure ({result.message})"
+        self._results[item.index] = result
 
     def _tell(self) -> None:
         """Tell the caller of results, in the order of the inputs."""
@@ -311,16 +318,6 @@ class _Job:
 def _closable(stage: Iterator[Any]) -> Any:
     """Return a stage as what it is, a generator: closing it waits for its threads."""
     return stage
-
-
-def _identity(source: Input) -> dict[str, Any]:
-    """Return what tells this version of an input from another one. Raises OSError when a file is gone."""
-    if source.data is not None:
-        return {"source": "-", "sha256": hashlib.sha256(source.data).hexdigest()}
-    if source.path is None:
-        return {"source": source.source}
-    status = source.path.stat()
-    return {"source": str(source.path.absolute()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def _make_folder(folder: Path) -> None:

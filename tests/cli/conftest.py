@@ -57,9 +57,9 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def predict(command: Callable[..., Outcome], checkpoint: str) -> Callable[..., Outcome]:
-    """Run `depth-anything predict ARGUMENTS... -o out` with the small checkpoint at a small size."""
+    """Run `depth-anything predict -o out ARGUMENTS...` with the small checkpoint at a small size."""
 
     def run(*arguments: object) -> Outcome:
-        return command("predict", *arguments, "-o", "out", "--checkpoint", checkpoint, "--input-size", 64)
+        return command("predict", "-o", "out", "--checkpoint", checkpoint, "--input-size", 64, *arguments)
 
     return run

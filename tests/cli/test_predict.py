@@ -93,7 +93,8 @@ def test_existing_outputs_then_resume_then_overwrite(predict: Run) -> None:
 def test_the_report_and_the_quiet_run(predict: Run) -> None:
     photo(Path("in/a.png"))
     Path("in/b.png").write_bytes(b"")
-    outcome = predict("in", "--report", "new/report.json", "--quiet")
+    Path("list.txt").write_text("in")
+    outcome = predict("list.txt", "--report", "new/report.json", "--quiet")
     assert (outcome.status, outcome.out) == (1, "")
     assert outcome.err.startswith("failed: ")
     assert outcome.err.count("\n") == 1
@@ -103,6 +104,93 @@ def test_the_report_and_the_quiet_run(predict: Run) -> None:
     assert [item["status"] for item in data["inputs"]] == ["done", "failed"]
     assert data["checkpoint"]["licence"] == "apache-2.0"
     assert data["options"]["input_size"] == 64
+    again = ("in", "--overwrite", "--report")
+    assert "would overwrite an input or an output" in predict(*again, "./out/a.png").err
+    assert Path("out/a.png").is_file()
+    assert predict(*again, "new/report.json").status == 1
+    Path("mine.json").write_text("{}")
+    refused = predict("in", "--resume", "--report", "mine.json")
+    assert (refused.status, Path("mine.json").read_text()) == (2, "{}")
+    assert "'mine.json' exists and is no report of an earlier job" in refused.err
+
+
+def test_resume_leaves_the_outputs_of_another_source(predict: Run) -> None:
+    photo(Path("a/x.png"))
+    photo(Path("b/x.png"), seed=1)
+    assert predict("a/x.png").status == 0
+    before = Path("out/x.png").read_bytes()
+    refused = predict("b/x.png", "--resume")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert f"'{Path('out/x.png')}' was made from '{Path('a/x.png').absolute()}'" in refused.err
+    assert "choose another output folder, or overwrite (--overwrite)" in refused.err
+    assert Path("out/x.png").read_bytes() == before
+
+
+def test_strict_says_its_failure_once(predict: Run) -> None:
+    photo(Path("in/a.png"))
+    Path("in/b.png").write_bytes(b"")
+    outcome = predict("in", "--strict", "--quiet")
+    assert outcome.status == 1
+    assert outcome.err == (
+        "depth-anything: error: stopped at the first failure "
+        f"(cannot read '{Path('in/b.png')}': it is empty (0 bytes))\n"
+    )
+    assert "1 done, 1 failed" in predict("in", "--strict", "--overwrite").out
+
+
+def test_the_limit_on_pixels(predict: Run) -> None:
+    photo(Path("a.png"), 48, 64)
+    refused = predict("a.png", "--max-pixels", 48 * 64 - 1)
+    assert refused.status == 1
+    assert "raise the limit (max pixels)" in refused.err
+    assert predict("a.png", "--max-pixels", 48 * 64).status == 0
+    assert predict("a.png", "--max-pixels", 0).status == 2
+    assert "--max-pixels" in predict("--help").out
+
+
+class _BuiltIn(FakeEstimator):
+    name = "builtin"
+    notes = ("vits is not on disk: using the built-in checkpoint, a small stand-in, not Depth Anything V2 Small",)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_fall_back_to_the_builtin_checkpoint_is_always_told(
+    quiet: bool, command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(Path("a.png"))
+    monkeypatch.setattr(DepthEstimator, "from_pretrained", lambda *_, **__: _BuiltIn())
+    outcome = command("predict", "a.png", *(["--quiet"] if quiet else []))
+    notes = [line for line in outcome.err.splitlines() if line.startswith("note: ")]
+    assert notes == [f"note: {_BuiltIn.notes[0]}"]
+    assert (outcome.err.count("\n") == 1, outcome.out == "") == (quiet, quiet)
+
+
+def test_the_summary_says_that_the_builtin_checkpoint_is_a_stand_in(
+    command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(Path("a.png"))
+    monkeypatch.setattr(DepthEstimator, "from_pretrained", lambda *_, **__: _BuiltIn())
+    outcome = command("predict", "a.png", "--checkpoint", "builtin")
+    assert "builtin (the small built-in stand-in, not Depth Anything V2 Small): relative inverse depth" in outcome.out
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_control_characters_in_names_are_shown_as_escapes(
+    terminal: bool, predict: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bad\n\x1b[31m.png", "good\x1b]0;title\x07\x9b\u202e.png"):
+        photo(Path("in", name))
+    Path("in/bad\n\x1b[31m.png").write_bytes(b"")
+    if terminal:
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    outcome = predict("in")
+    assert outcome.status == 1
+    assert "bad\\n\\x1b[31m.png': it is empty" in outcome.err
+    if not terminal:
+        assert "good\\x1b]0;title\\x07\\x9b\\u202e.png" in outcome.err
+        assert all(line.isprintable() for line in outcome.err.split("\n"))
+    assert "\x1b]0;title" not in outcome.err
+    assert "\x1b" not in predict("in/gone\x1b\n.png").err
 
 
 def test_verbose_says_what_it_runs_on(predict: Run) -> None:
@@ -158,7 +246,7 @@ def test_every_estimator_option_reaches_the_estimator(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(DepthEstimator, "from_pretrained", from_pretrained)
     options = "--checkpoint x --encoder vits --relative --v1 --offline --device cpu --precision float16"
-    options += " --input-size 98 --batch-size 2 --max-tokens 99"
+    options += " --input-size 98 --batch-size 2 --max-tokens 99 --max-pixels 5000"
     assert main(["predict", "a.png", *options.split()]) == 0
     assert given == {
         "name": "x",
@@ -171,6 +259,7 @@ def test_every_estimator_option_reaches_the_estimator(monkeypatch: pytest.Monkey
         "input_size": 98,
         "batch_size": 2,
         "max_tokens": 99,
+        "max_pixels": 5000,
         "progress": False,
     }
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import resource
+import shutil
 import struct
+import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from picture_files import photo
+from PIL import Image
 
+from depth_anything_v2.io import read_depth, read_image
 from depth_anything_v2.jobs.journal import JOURNAL
 
 Run = Callable[..., Any]
@@ -34,27 +41,29 @@ def spoil(folder: Path, name: str) -> str:
     path = folder / name
     if name == "zero.jpg":
         path.write_bytes(b"")
-        return "empty"
+        return r"it is empty \(0 bytes\)"
     if name == "truncated.jpg":
         data = photo(path, 300, 400).read_bytes()
         path.write_bytes(data[: len(data) // 2])
-        return "truncated|damaged|cut off|incomplete|cannot"
+        return r"the file is truncated \(its end is missing\); copy or download it again"
     if name == "text.jpg":
         path.write_text("I am not a picture\n" * 50)
-        return "not a picture|text|cannot"
+        return "it is not a picture in a known format"
+    if name == "deep.tif":
+        Image.fromarray(np.arange(3000, dtype=np.uint16).reshape(50, 60)).save(path)
+        path.write_bytes(path.read_bytes()[:100])
+        return "the file is damaged"
     if name == "bomb.png":
         bomb(path, 30_000)
-        return "900|pixels"
+        return r"is 30000 x 30000 pixels \(900\.0 megapixels\), above the limit of 300: shrink it or raise the limit"
     if name == "thin.png":
         photo(path, 1, 5000)
-        return "input size of .* fits|tokens"
+        return r"is 5000 x 1 pixels: .* tokens, over the limit of 32768; an input size of \d+ or less fits$"
     raise AssertionError(name)
 
 
-@pytest.mark.parametrize("name", ["zero.jpg", "truncated.jpg", "text.jpg", "bomb.png", "thin.png"])
+@pytest.mark.parametrize("name", ["zero.jpg", "truncated.jpg", "text.jpg", "deep.tif", "bomb.png", "thin.png"])
 def test_a_bad_picture_is_one_sentence_and_the_others_are_done(predict: Run, name: str) -> None:
-    import re
-
     photo(Path("in/a.png"))
     photo(Path("in/z.png"))
     words = spoil(Path("in"), name)
@@ -62,16 +71,39 @@ def test_a_bad_picture_is_one_sentence_and_the_others_are_done(predict: Run, nam
     assert outcome.status == 1
     failures = [line for line in outcome.err.splitlines() if line.startswith("failed: ")]
     assert len(failures) == 1
+    assert outcome.err.count("\n") == 3  # the two others, and nothing of decoders
     assert name in failures[0]
     assert re.search(words, failures[0]), failures[0]
     assert left_in("out") == ["a.png", "z.png"]
     assert outcome.out.startswith("2 done, 1 failed")
 
 
+def test_the_input_size_that_a_thin_picture_is_offered_fits(predict: Run) -> None:
+    photo(Path("thin.png"), 1, 300)
+    refused = predict("thin.png", "--max-tokens", 2000)
+    assert refused.status == 1
+    size = re.search(r"over the limit of 2000; an input size of (\d+) or less fits$", refused.err, re.MULTILINE)
+    assert size is not None
+    assert predict("thin.png", "--max-tokens", 2000, "--input-size", size[1]).status == 0
+    assert read_image("out/thin.png").shape == (1, 300, 3)
+
+
 def left_in(folder: str) -> list[str]:
     """Every file but the journal, hidden and temporary ones included."""
     paths = (path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
     return sorted(path.as_posix() for path in paths if path != JOURNAL)
+
+
+def test_names_that_are_too_long(command: Run, checkpoint: str) -> None:
+    photo(Path("a.png"))
+    long = "x" * 300
+    for arguments in (["a.png", "-o", long], ["a.png", "-o", "out", "--report", f"{long}/r.json"]):
+        outcome = command("predict", *arguments, "-c", checkpoint)
+        assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+        assert "the name is too long: choose a shorter one" in outcome.err
+    outcome = command("predict", long, "a.png", "-o", "out", "-c", checkpoint, "--input-size", 64)
+    assert (outcome.status, left_in("out")) == (1, ["a.png"])
+    assert f"failed: '{long}' does not exist" in outcome.err
 
 
 def test_one_pixel_is_a_picture(predict: Run) -> None:
@@ -105,6 +137,8 @@ def test_an_output_folder_that_cannot_be_written(command: Run, checkpoint: str, 
     outcome = command("predict", "a.png", "-o", place, "-c", checkpoint)
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
     assert outcome.err.startswith("depth-anything: error: cannot write")
+    if place == "file":
+        assert "'file': it is a file, not a folder: choose another output folder" in outcome.err
     assert Path("file").read_text() == "mine"
 
 
@@ -130,6 +164,7 @@ def test_a_full_disk_stops_the_job_with_one_sentence(predict: Run, capfd: Any) -
     errors = [line for line in outcome.err.splitlines() if line.startswith("depth-anything: error: ")]
     assert len(errors) == 1
     assert "cannot write" in errors[0]
+    assert outcome.err.count("cannot write") == 1
     assert {"0.tiff", "1.tiff", "2.tiff"} <= set(left_in("out")) <= {f"{i}.tiff" for i in (0, 1, 2, 4)}
     assert predict("in", "-f", "tiff", "--resume").status == 0
     assert left_in("out") == [f"{index}.tiff" for index in range(5)]
@@ -151,7 +186,48 @@ def test_weights_of_another_architecture(command: Run) -> None:
     outcome = command("predict", "a.png", "-o", "out", "-c", "other.pth", "--relative")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
     assert "other.pth" in outcome.err
-    assert left_in("out") == []
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [("-c", "vitz"), ("--device", "abacus"), ("--input-size", "0"), ("--precision", "int3")]
+)
+def test_wrong_usage_leaves_no_folder(predict: Run, wrong: tuple[str, str]) -> None:
+    photo(Path("a.png"))
+    assert predict("a.png", "--report", "reports/r.json", *wrong).status == 2
+    assert not Path("out").exists()
+    assert not Path("reports").exists()
+
+
+@pytest.fixture
+def full_disk(here: Path) -> Iterator[Path]:
+    """A file system of 256 KiB, for 'out'."""
+    place = here / "out"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("mount"), reason="no file system can be mounted here")
+def test_a_disk_that_is_really_full(predict: Run, full_disk: Path) -> None:
+    for index in range(12):
+        photo(Path(f"in/{index:02}.png"), 80, 100, seed=index)
+    outcome = predict("in", "-f", "npy", "--report", "report.json")
+    assert outcome.status == 1
+    errors = [line for line in outcome.err.splitlines() if "disk is full" in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("depth-anything: error: cannot write '")
+    done = int(outcome.out.split(" done")[0])
+    assert 3 <= done <= 8
+    left = left_in("out")
+    assert len(left) == 2 * done
+    for name in left:
+        if name.endswith(".npy"):
+            assert read_depth(full_disk / name).depth.shape == (80, 100)
+    statuses = [item["status"] for item in json.loads(Path("report.json").read_text())["inputs"]]
+    assert (statuses.count("done"), statuses.count("failed") >= 1) == (done, True)
 
 
 def test_a_checkpoint_that_is_missing_or_no_checkpoint(command: Run) -> None:

@@ -149,6 +149,20 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         write_image(tmp_path / "missing" / "x.png", np.zeros((2, 2, 3), np.uint8))
 
 
+@pytest.mark.parametrize("name", ["x.npy", "x.pfm"])
+@pytest.mark.parametrize("which", ["numbers", "metadata"])
+def test_the_file_that_failed_is_named(name: str, which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes" if which == "numbers" else "write_text", full)
+    with pytest.raises(OutputError) as caught:
+        write_depth(prediction(), tmp_path / name)
+    failed = tmp_path / (name if which == "numbers" else f"{name}.json")
+    assert str(caught.value).startswith(f"cannot write '{failed}': the disk is full")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_name_of_the_greatest_length_works(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 251 + ".npz")
     assert write_depth(prediction(), path) == path

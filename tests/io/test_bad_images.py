@@ -216,7 +216,7 @@ def test_damaged_exr() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".ppm", "16.png", "16.tif"])
-def test_random_damage_gives_a_picture_or_an_input_error(suffix: str) -> None:
+def test_random_damage_gives_a_picture_or_an_input_error(suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(1)
     if suffix.startswith("16"):
         values = rng.integers(0, 65536, (24, 31, 3), dtype=np.uint16)
@@ -233,3 +233,33 @@ def test_random_damage_gives_a_picture_or_an_input_error(suffix: str) -> None:
             result = read_image(bytes(data), max_pixels=1_000_000)
             assert result.ndim == 3
             assert result.shape[2] == 3
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["cut off", "wrong bytes", "wrong checksum", "nothing but a header"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm"])
+@pytest.mark.filterwarnings("ignore")
+def test_decoders_say_nothing_on_stderr(suffix: str, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(1).integers(0, 65536, (40, 31, 3), dtype=np.uint16)
+    data = bytearray(cv2.imencode(suffix, values)[1].tobytes())
+    level = cv2.utils.logging.getLogLevel()
+    middle = len(data) // 2
+    if name == "wrong bytes":
+        data[middle : middle + 40] = bytes(40)
+    elif name == "wrong checksum":
+        data[-14] ^= 255
+    else:
+        del data[middle if name == "cut off" else 60 :]
+    with contextlib.suppress(InputError):
+        read_image(bytes(data))
+    assert capfd.readouterr().err == ""
+    assert cv2.utils.logging.getLogLevel() == level
+
+
+def test_chunks_that_libpng_warns_about_do_no_harm(capfd: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(1).integers(0, 65536, (4, 3, 3), dtype=np.uint16)
+    data = cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+    profile = b"iCCPbad\0\0" + zlib.compress(b"no profile")
+    chunk = struct.pack(">I", len(profile) - 4) + profile + struct.pack(">I", zlib.crc32(profile))
+    np.testing.assert_array_equal(read_image(data[:33] + chunk + data[33:]), values)
+    assert capfd.readouterr().err == ""

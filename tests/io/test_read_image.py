@@ -170,6 +170,36 @@ def test_float_tiff_in_the_unit_range_is_kept_and_others_are_refused() -> None:
         read_image(cv2.imencode(".tif", values * 300)[1].tobytes())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_float_tiff(channels: int, dtype: type, capfd: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).random((6, 5, channels)).astype(np.float32)
+    expected = np.repeat(values, 3, axis=2) if channels == 1 else values[:, :, 2::-1]
+    result = read_image(cv2.imencode(".tif", values.astype(dtype))[1].tobytes())
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, expected)
+    assert capfd.readouterr().err == ""
+
+
+def test_grey_float_tiff_of_pillow_in_the_unit_range_and_beyond() -> None:
+    values = np.random.default_rng(0).random((6, 5)).astype(np.float32)
+    for options in ({}, {"compression": "tiff_lzw"}, {"tiffinfo": {0x0112: 6}}):
+        result = read_image(encoded(Image.fromarray(values), "TIFF", **options))
+        upright = np.rot90(values, -1) if "tiffinfo" in options else values
+        np.testing.assert_array_equal(result, np.repeat(upright[..., None], 3, axis=2))
+    with pytest.raises(InputError, match=r"in \[0, 1\], this one .* to 4\.\d+; scale it"):
+        read_image(encoded(Image.fromarray(values * 5), "TIFF"))
+    with pytest.raises(InputError, match="int32 samples are not supported"):
+        read_image(encoded(Image.fromarray((values * 1000).astype(np.int32)), "TIFF"))
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
+def test_grey_sixteen_bits_of_every_format(format: str) -> None:
+    grey = np.random.default_rng(0).integers(0, 65536, (7, 9), dtype=np.uint16)
+    result = read_image(encoded(Image.fromarray(grey), format))
+    np.testing.assert_array_equal(result, np.repeat(grey[..., None], 3, axis=2))
+
+
 def test_exr_is_linear_light(tmp_path: Path) -> None:
     exr = pytest.importorskip("OpenEXR")
     linear = np.array([[[0.0, 0.0031308, 0.214041], [1.0, 7.0, -1.0]]], np.float32)

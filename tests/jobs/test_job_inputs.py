@@ -75,6 +75,23 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file() -> None:
     assert sources("in/[1].jpg") == [str(Path("in/[1].jpg"))]
 
 
+def test_a_pattern_of_lists_is_expanded_to_these() -> None:
+    for name in ("p/1.jpg", "p/2.jpg", "p/3.jpg"):
+        photo(Path(name))
+    for name, line in (("w1", "1.jpg"), ("w2", "2.jpg"), ("other", "3.jpg")):
+        Path(f"p/{name}.txt").write_text(line)
+    assert sources("p/w*.txt") == [str(Path("p/1.jpg")), str(Path("p/2.jpg"))]
+    Path("p/w[3].txt").write_text("3.jpg")
+    assert sources("p/w[3].txt") == [str(Path("p/3.jpg"))]
+    assert problems("p/1.jpg", "p/v*.txt") == ["no lists match 'p/v*.txt'"]
+
+
+def test_patterns_and_lists_in_a_list_are_not_followed() -> None:
+    photo(Path("1.jpg"))
+    Path("list.txt").write_text("*.jpg\n1.jpg")
+    assert problems("list.txt") == ["'*.jpg' does not exist"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_list_of_any_encoding(encoding: str) -> None:
     photo(Path("lists/beside é.jpg"))

@@ -127,6 +127,7 @@ def test_strict_stops_at_the_first_failure_and_keeps_what_came_before() -> None:
     assert statuses(report) == ["done", "done", "done", "failed", "not run", "not run"]
     assert report.stopped is not None
     assert "03.png" in report.stopped
+    assert [result.ended_job for result in report.results] == [False, False, False, True, False, False]
 
 
 def test_a_picture_that_is_too_large_fails_alone_in_its_batch() -> None:
@@ -313,9 +314,11 @@ def test_the_output_folder_inside_the_input_folder_is_not_read() -> None:
 def test_a_file_in_the_place_of_the_output_folder_is_told_before_anything_runs() -> None:
     photos(1)
     Path("out").write_text("a file")
-    with pytest.raises(OutputError, match="cannot write 'out"):
+    with pytest.raises(
+        OutputError, match="cannot write 'out': it is a file, not a folder: choose another output folder"
+    ):
         plan("in")
-    with pytest.raises(OutputError, match="cannot write 'out/deeper"):
+    with pytest.raises(OutputError, match="cannot write 'out/deeper': a part of its path is a file"):
         plan("in", output="out/deeper")
 
 
@@ -324,6 +327,7 @@ def test_the_report_as_json(tmp_path: Path) -> None:
     Path("in/00.png").write_bytes(b"\xff\xd8\xff")
     run("in").write(Path("report.json"))
     data = json.loads(Path("report.json").read_text())
+    assert data["format"] == "depth_anything_v2 job report"
     assert data["counts"] == {"inputs": 2, "done": 1, "skipped": 0, "failed": 1, "not_run": 0}
     assert data["checkpoint"]["name"] == "fake"
     assert (data["checkpoint"]["kind"], data["checkpoint"]["unit"]) == ("relative", "none")
@@ -345,6 +349,7 @@ def test_the_report_as_json(tmp_path: Path) -> None:
         (lambda: PredictOptions(colormap="rainbow"), "unknown colour map 'rainbow'"),
         (lambda: PredictOptions(("npy",), grayscale=True), "add 'png'"),
         (lambda: EstimatorOptions(relative=True, max_depth_m=20), "not both"),
+        (lambda: EstimatorOptions(max_pixels=0), "the limit on pixels must be at least 1, not 0"),
     ],
 )
 def test_options_that_make_no_sense(make: Any, message: str) -> None:
