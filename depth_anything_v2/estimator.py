@@ -50,7 +50,8 @@ class DepthEstimator:
         max_tokens: int = MAX_TOKENS,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        for what, value in (("input size", input_size), ("batch size", batch_size), ("token limit", max_tokens)):
+        limits = {"input size": input_size, "batch size": batch_size, "token limit": max_tokens}
+        for what, value in (limits | {"pixel limit": max_pixels}).items():
             if value is not None:
                 _at_least_one(what, value)
         self.engine, self.config = engine, config

@@ -159,7 +159,7 @@ def test_arrays_that_are_no_pictures_are_refused(estimator: DepthEstimator, bad:
         estimator(bad)
 
 
-@pytest.mark.parametrize("options", [{"input_size": 0}, {"batch_size": 0}, {"max_tokens": 0}])
+@pytest.mark.parametrize("options", [{"input_size": 0}, {"batch_size": 0}, {"max_tokens": 0}, {"max_pixels": 0}])
 def test_senseless_options_are_refused(estimator: DepthEstimator, options: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="at least 1"):
         DepthEstimator(estimator.engine, estimator.config, **options)

@@ -133,7 +133,7 @@ def _run(options: argparse.Namespace, loading: EstimatorOptions, files: Original
 
     def show(result: ItemResult, finished: int, total: int) -> None:
         common.say(f"Progress {finished}/{total}: {result.source}")
-        if result.status == "failed":
+        if result.status == "failed" and not result.ended_job:
             common.say(f"failed: {result.message}", sys.stderr)
 
     report = run_job(plan, estimator, on_result=show)

@@ -152,7 +152,7 @@ def test_a_named_checkpoint_is_never_replaced(fake_builtin: Path) -> None:
         resolve_checkpoint("vits", offline=True)
 
 
-def test_builtin_by_name_says_nothing(fake_builtin: Path) -> None:
+def test_builtin_by_name_needs_no_note(fake_builtin: Path) -> None:
     found = resolve_checkpoint("builtin")
     assert (found.origin, found.notes) == ("builtin", ())
     fake_builtin.unlink()
