@@ -113,7 +113,7 @@ MODEL_CONFIGS: dict[str, ModelConfig] = {
         features=48,
         out_channels=(24, 40, 112, 320),
         head_hidden=16,
-        preprocessing=Preprocessing(320, 32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="area"),
+        preprocessing=Preprocessing(256, 32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="area"),
     ),
 }
 ENCODERS: tuple[str, ...] = tuple(MODEL_CONFIGS)
