@@ -31,7 +31,7 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) torch
-	$(PIP) --editable .
+	$(PIP) .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed pyproject.toml constraints.txt
