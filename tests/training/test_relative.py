@@ -135,6 +135,6 @@ def test_a_folder_without_scenes_is_named(options: RelativeOptions, tmp_path: Pa
 def test_the_command_line(options: RelativeOptions) -> None:
     words = f"--scenes {options.scenes} --held-out {options.held_out} --run {options.run} --steps 2 --decay-steps 1"
     main([*words.split(), "--batch-pixels", "8192", "--sizes", "64x64", "--judge-every", "2"])
-    rows = list(csv.DictReader((options.run / "held_out.csv").open()))
+    rows = list(csv.DictReader((options.run / "held_out.csv").read_text().splitlines()))
     assert [row["step"] for row in rows] == ["2"]
     assert 0 <= float(rows[0]["order"]) <= 1
