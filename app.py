@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from depth_anything_v2.cli.app import main
+try:
+    from depth_anything_v2.cli.app import main
+except ModuleNotFoundError as missing:
+    sys.exit(f"app.py: error: {missing}: `pip install .` first, or use the Python of .venv that `make demo` sets up")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,12 @@
 
 import sys
 
-from depth_anything_v2.cli.video import main
+try:
+    from depth_anything_v2.cli.video import main
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"run_video.py: error: {missing}: `pip install .` first, or use the Python of .venv that `make demo` sets up"
+    )
 
 if __name__ == "__main__":
     sys.exit(main())

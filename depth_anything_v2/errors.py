@@ -75,8 +75,14 @@ class OptionError(DepthAnythingError, ValueError):
 
 
 class MissingExtraError(DepthAnythingError, ImportError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    The message names the package that is missing, not this project's extra: a name on a package index is
+    only safe to install where this project is the one behind it.
+    """
 
     def __init__(self, package: str, extra: str, feature: str) -> None:
-        super().__init__(f"{feature} needs the package '{package}': pip install 'depth-anything-v2[{extra}]'")
+        super().__init__(
+            f"{feature} needs the package '{package}': pip install {package} (it is in the extra '{extra}')"
+        )
         self.package, self.extra = package, extra

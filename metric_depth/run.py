@@ -8,7 +8,10 @@ try:
 except ModuleNotFoundError:  # not installed: the package is beside this folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from depth_anything_v2.cli.original import metric_main
+try:
+    from depth_anything_v2.cli.original import metric_main
+except ModuleNotFoundError as missing:
+    sys.exit(f"run.py: error: {missing}: `pip install .` first, or use the Python of .venv that `make demo` sets up")
 
 if __name__ == "__main__":
     sys.exit(metric_main())

@@ -215,3 +215,13 @@ def test_metric_weights_in_run_py_are_shown_with_near_warm(monkeypatch: pytest.M
     depth = rgb[:, :, 0].astype(np.float32) + 1
     expected = as_the_original(rgb[:, :, ::-1], depth, "Spectral", pred_only=True, grayscale=False)
     np.testing.assert_array_equal(read_image("vis_depth/x.png")[:, :, ::-1], expected)
+
+
+@pytest.mark.parametrize("script", ["run.py", "run_video.py", "app.py", "metric_depth/run.py"])
+def test_a_python_without_the_dependencies_gives_a_sentence(script: str) -> None:
+    """-S leaves out site-packages, as the system's Python would lack them."""
+    done = subprocess.run([sys.executable, "-S", ROOT / script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "No module named" in done.stderr
+    assert "pip install ." in done.stderr

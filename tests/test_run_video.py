@@ -180,7 +180,7 @@ def test_without_pyav_one_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     assert main(["--video-path", "a.mp4"]) == 1
-    assert "pip install 'depth-anything-v2[video]'" in capsys.readouterr().err
+    assert "video needs the package 'av': pip install av" in capsys.readouterr().err
 
 
 def test_importing_the_command_loads_nothing_heavy() -> None:

@@ -115,8 +115,8 @@ def _translated(repo: str, path: str) -> Iterator[None]:
         status = getattr(getattr(error, "response", None), "status_code", None)
         cause = f"the hub answered {status}" if status else f"no answer from {endpoint()}"
         raise CheckpointDownloadError(
-            f"{what} can't be downloaded ({cause}): try again, which goes on where it stopped, "
-            "or put the file into ./checkpoints"
+            f"{what} can't be downloaded ({cause}): try again (a download that had begun goes on where it "
+            "stopped), or put the file into ./checkpoints"
         ) from error
     except errors.HFValidationError as error:
         raise CheckpointNotFoundError(f"'{repo}' is not the name of a hub repository") from error

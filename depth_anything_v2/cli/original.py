@@ -140,5 +140,6 @@ def _run(options: argparse.Namespace, loading: EstimatorOptions, files: Original
     if report.stopped:
         common.say(f"error: {report.stopped}", sys.stderr)
     if report.failures:
-        common.say(f"{len(report.failures)} of {len(report.results)} pictures failed", sys.stderr)
+        rest = f", {waiting} not run" if (waiting := report.count("not run")) else ""
+        common.say(f"{len(report.failures)} of {len(report.results)} pictures failed{rest}", sys.stderr)
     return common.OK if report.ok else common.FAILED

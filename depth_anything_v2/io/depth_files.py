@@ -62,13 +62,13 @@ def output_name(stem: str, format: str) -> str:
 
     Raises OptionError for an unknown format.
     """
-    _check_format(format)
+    check_format(format)
     return stem + _ENDINGS.get(format, f".{format}")
 
 
 def output_files(path: Path, format: str) -> tuple[Path, ...]:
     """Return every file that `write_depth(..., path, format)` writes: npy and pfm have a JSON file beside them."""
-    _check_format(format)
+    check_format(format)
     return (path, arrays.sidecar_path(path)) if format in ("npy", "pfm") else (path,)
 
 
@@ -86,7 +86,7 @@ def write_depth(prediction: DepthPrediction, path: str | Path, format: str | Non
         format = _FORMAT_OF_SUFFIX.get(path.suffix.lower())
         if format is None:
             raise OptionError(f"'{path.name}' has no suffix of a depth file: {', '.join(sorted(_FORMAT_OF_SUFFIX))}")
-    _check_format(format)
+    check_format(format)
     if format in ("npy", "pfm"):
         write = arrays.write_npy if format == "npy" else arrays.write_pfm
         with atomic_path(path) as file:
@@ -168,9 +168,14 @@ def write_image(path: str | Path, rgb: npt.NDArray[np.uint8], metadata: dict[str
     return path
 
 
-def _check_format(format: str) -> None:
+def check_format(format: str) -> None:
+    """Raise OptionError for an unknown format, MissingExtraError for one whose library is not installed."""
     if format not in FORMATS:
         raise OptionError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
+    if format == "exr":
+        from depth_anything_v2.io.formats.rasters import require_openexr
+
+        require_openexr("writing an EXR file")
 
 
 def _write_grey(prediction: DepthPrediction, file: Path) -> None:

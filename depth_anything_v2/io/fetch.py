@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import queue
+import socket
 import threading
 import time
 import urllib.error
@@ -51,6 +52,8 @@ def _download(url: str, timeout_s: float, max_bytes: int, answer: queue.Queue[by
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         slow = isinstance(reason, TimeoutError)
+        if isinstance(reason, socket.gaierror):
+            reason = "no such host, or no network"
         answer.put(_too_slow(url, timeout_s) if slow else InputError(f"cannot read '{url}': {_one_line(reason)}"))
 
 

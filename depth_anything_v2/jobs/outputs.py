@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from depth_anything_v2.io.colormaps import GAP_COLUMNS, colorize
-from depth_anything_v2.io.depth_files import output_files, output_name, write_depth, write_image
+from depth_anything_v2.io.depth_files import check_format, output_files, output_name, write_depth, write_image
 from depth_anything_v2.io.formats.stored import METADATA_KEY, metadata_json
 from depth_anything_v2.io.images import to_uint8
 from depth_anything_v2.jobs.options import PredictOptions
@@ -38,6 +38,8 @@ class DepthFiles:
     """The product of `depth-anything predict`: one file per format, and JSON beside npy and pfm."""
 
     def __init__(self, options: PredictOptions) -> None:
+        for format in options.formats:
+            check_format(format)  # now, not after the first thousand pictures
         self.options = options
         shown = dataclasses.asdict(options)
         del shown["formats"]

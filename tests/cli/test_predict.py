@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -335,3 +336,16 @@ def test_unicode_and_odd_names_survive_the_whole_way(predict: Run) -> None:
     assert outcome.status == 0
     assert read_image("out/Schöner Tag 日本.png").shape == (48, 64, 3)
     assert Path("out/bad\udcff.png").is_file()
+
+
+def test_a_format_whose_library_is_missing_is_told_before_anything_runs(
+    predict: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)  # importing it fails
+    for number in range(3):
+        photo(Path(f"in/{number}.png"))
+    done = predict("in", "--format", "npy,exr")
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert "writing an EXR file needs the package 'OpenEXR': pip install OpenEXR" in done.err
+    assert not Path("out").exists()

@@ -238,7 +238,7 @@ def test_rates_that_ticks_cannot_express_get_a_common_time_base() -> None:
 
 def test_without_pyav_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'depth-anything-v2\[video\]'"):
+    with pytest.raises(MissingExtraError, match="pip install av"):
         VideoReader(tmp_path / "a.mp4")
 
 

@@ -52,7 +52,7 @@ def read_tiff(file: Path) -> Stored:
 
 def write_exr(prediction: DepthPrediction, file: Path) -> None:
     """Write one channel of float32 (Z for metres, Y for inverse depth); attributes hold kind, unit and the JSON."""
-    exr = _library("writing an EXR file")
+    exr = require_openexr("writing an EXR file")
     values, encoding = float_values(prediction)
     header = {
         "compression": exr.ZIP_COMPRESSION,
@@ -74,7 +74,7 @@ def write_exr(prediction: DepthPrediction, file: Path) -> None:
 
 def read_exr(file: Path) -> Stored:
     """Return the channel Z, Y or the only one, and the metadata."""
-    exr = _library(f"reading '{file}'")
+    exr = require_openexr(f"reading '{file}'")
     content = exr.File(str(file), separate_channels=True)
     channels = content.channels()
     name = next((key for key in ("Z", "Y") if key in channels), None) or next(iter(channels), "")
@@ -84,7 +84,8 @@ def read_exr(file: Path) -> Stored:
     return Stored(np.asarray(channels[name].pixels), parse_metadata(text, file))
 
 
-def _library(feature: str) -> Any:
+def require_openexr(feature: str) -> Any:
+    """Return the OpenEXR library. Raises MissingExtraError, which names the feature, without it."""
     try:
         import OpenEXR
     except ImportError as error:
