@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -120,7 +119,7 @@ class DinoVisionTransformer(nn.Module):
 
 def _version(weight: torch.Tensor) -> int:
     """Return the in-place version of a weight, so that loading other values ends the cache."""
-    return 0 if weight.is_inference() else math.trunc(weight._version)
+    return 0 if weight.is_inference() else int(weight._version)
 
 
 def DINOv2(model_name: str) -> DinoVisionTransformer:  # noqa: N802 - the original's name

@@ -2,7 +2,8 @@
 
     DepthAnythingError
     ├── InputError            a picture, video or list that cannot be read or used
-    │   └── ImageTooLargeError    more pixels or tokens than the limit allows
+    │   ├── ImageTooLargeError    more pixels or tokens than the limit allows
+    │   └── NoInputError          nothing at all to work on
     ├── OutputError           a result that cannot be written where it was asked for
     │   └── OutputExistsError     it is already there, and neither resume nor overwrite was said
     ├── CheckpointError       weights that cannot be used
@@ -32,6 +33,10 @@ class InputError(DepthAnythingError):
 
 class ImageTooLargeError(InputError):
     """A picture has more pixels, or would need more tokens, than the limit allows."""
+
+
+class NoInputError(InputError):
+    """No argument leads to anything to work on."""
 
 
 class OutputError(DepthAnythingError):

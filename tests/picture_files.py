@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 
 from depth_anything_v2.config import model_config
 from depth_anything_v2.errors import ImageTooLargeError
+from depth_anything_v2.jobs.options import EstimatorOptions
 from depth_anything_v2.prediction import DepthPrediction, Provenance
 
 
@@ -73,3 +76,15 @@ class FakeEstimator:
             )
             for picture, name in zip(pictures, names, strict=True)
         ]
+
+
+def replace_model(monkeypatch: pytest.MonkeyPatch, make: Callable[[EstimatorOptions], Any]) -> list[EstimatorOptions]:
+    """Let commands use an estimator that `make` returns; the options it was loaded with are in the list."""
+    calls: list[EstimatorOptions] = []
+
+    def load(self: EstimatorOptions, *, progress: bool = False) -> Any:
+        calls.append(self)
+        return make(self)
+
+    monkeypatch.setattr(EstimatorOptions, "load", load)
+    return calls

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_files import FakeEstimator, photo, save_tiny_checkpoint
+from picture_files import FakeEstimator, photo, replace_model, save_tiny_checkpoint
 from PIL import Image
 
 from depth_anything_v2.cli.original import metric_main, run_main
@@ -32,14 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[EstimatorOptions]:
     """Replace the model by one without weights; the options it was loaded with are in the list."""
-    calls: list[EstimatorOptions] = []
-
-    def load(self: EstimatorOptions, *, progress: bool = False) -> FakeEstimator:
-        calls.append(self)
-        return FakeEstimator(max_depth_m=self.max_depth_m)
-
-    monkeypatch.setattr(EstimatorOptions, "load", load)
-    return calls
+    return replace_model(monkeypatch, lambda options: FakeEstimator(max_depth_m=options.max_depth_m))
 
 
 def pictures_in(folder: str) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from picture_files import save_tiny_checkpoint
+from picture_files import replace_model, save_tiny_checkpoint
 from video_clips import FILM, Brightness, make_clip, sound_only
 
 from depth_anything_v2.cli.video import main
@@ -34,16 +34,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[EstimatorOptions]:
     """Replace the model by one without weights; the options it was loaded with are in the list."""
-    calls: list[EstimatorOptions] = []
 
-    def load(self: EstimatorOptions, *, progress: bool = False) -> Brightness:
-        calls.append(self)
+    def make(_options: EstimatorOptions) -> Brightness:
         estimator = Brightness()
         estimator.notes = ("a stand-in",)
         return estimator
 
-    monkeypatch.setattr(EstimatorOptions, "load", load)
-    return calls
+    return replace_model(monkeypatch, make)
 
 
 def names(folder: str | Path) -> list[str]:

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from depth_anything_v2.errors import CheckpointNotFoundError, DepthAnythingError, OptionError, OutputExistsError
+from depth_anything_v2.errors import (
+    CheckpointNotFoundError,
+    DepthAnythingError,
+    NoInputError,
+    OptionError,
+    OutputExistsError,
+)
 
 if TYPE_CHECKING:
     from depth_anything_v2.estimator import DepthEstimator
@@ -87,7 +93,7 @@ class _Terminated(KeyboardInterrupt):
 def run_safely(action: Callable[[], int | None], program: str = "depth-anything") -> int:
     """Run a command and return its exit status; the errors of this package become one line on stderr.
 
-    2 for wrong usage (OptionError, outputs that exist, an unknown checkpoint), 1 for other errors of the
+    2 for wrong usage (OptionError, no input, outputs that exist, an unknown checkpoint), 1 for other errors of the
     package, 130 after Ctrl-C, 143 after SIGTERM. Other exceptions are defects and pass through.
     """
     try:
@@ -97,7 +103,7 @@ def run_safely(action: Callable[[], int | None], program: str = "depth-anything"
             return action() or OK
     except DepthAnythingError as error:
         say(f"{program}: error: {error}", sys.stderr)
-        usage = isinstance(error, (OptionError, OutputExistsError, CheckpointNotFoundError))
+        usage = isinstance(error, (OptionError, NoInputError, OutputExistsError, CheckpointNotFoundError))
         return USAGE if usage else FAILED
     except KeyboardInterrupt as interrupt:
         terminated = was_terminated(interrupt)

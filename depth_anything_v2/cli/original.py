@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from depth_anything_v2.cli import common
-from depth_anything_v2.errors import InputError, OptionError
+from depth_anything_v2.errors import OptionError
 
 if TYPE_CHECKING:
     from depth_anything_v2.jobs.options import EstimatorOptions
@@ -58,6 +58,11 @@ class OriginalFiles:
         return {"pred_only": self.pred_only, "grayscale": self.grayscale}
 
 
+def checkpoint_for(encoder: str | None) -> str:
+    """Return the encoder that was named, else vitl, the original's default, if its file is there, else 'auto'."""
+    return encoder or ("vitl" if (CHECKPOINTS / "depth_anything_v2_vitl.pth").is_file() else "auto")
+
+
 def run_main(arguments: Sequence[str] | None = None) -> int:
     """`python run.py`: return the exit status (0 all done, 1 some pictures failed, 2 wrong usage)."""
     parser = _parser("Depth Anything V2")
@@ -67,10 +72,9 @@ def run_main(arguments: Sequence[str] | None = None) -> int:
     def action() -> int:
         from depth_anything_v2.jobs.options import EstimatorOptions
 
-        here = CHECKPOINTS / "depth_anything_v2_vitl.pth"
-        name = options.encoder or ("vitl" if here.is_file() else "auto")
         files = OriginalFiles(pred_only=options.pred_only, grayscale=options.grayscale)
-        return _run(options, EstimatorOptions(checkpoint=name, input_size=options.input_size), files)
+        loading = EstimatorOptions(checkpoint=checkpoint_for(options.encoder), input_size=options.input_size)
+        return _run(options, loading, files)
 
     return common.run_safely(action, "run.py")
 
@@ -125,10 +129,7 @@ def _run(options: argparse.Namespace, loading: EstimatorOptions, files: Original
     from depth_anything_v2.jobs.plan import plan_job
     from depth_anything_v2.jobs.runner import run_job
 
-    try:
-        plan = plan_job([options.img_path], options.outdir, files, JobOptions("overwrite", journal=False), flat=True)
-    except InputError as error:
-        raise OptionError(str(error)) from error
+    plan = plan_job([options.img_path], options.outdir, files, JobOptions("overwrite", journal=False), flat=True)
     estimator = common.load_estimator(loading)
 
     def show(result: ItemResult, finished: int, total: int) -> None:

@@ -26,7 +26,7 @@ from depth_anything_v2.cli.common import (
     V1Option,
     VerboseOption,
 )
-from depth_anything_v2.errors import InputError, OptionError, OutputError
+from depth_anything_v2.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions, PredictOptions
@@ -131,17 +131,7 @@ def _run(
     from depth_anything_v2.jobs.plan import plan_job
     from depth_anything_v2.jobs.runner import JobInterrupted, run_job
 
-    try:
-        plan = plan_job(
-            inputs,
-            output,
-            DepthFiles(writing),
-            running,
-            report=report_path,
-            read_stdin=sys.stdin.buffer.read,
-        )
-    except InputError as error:
-        raise OptionError(str(error)) from error
+    plan = plan_job(inputs, output, DepthFiles(writing), running, report=report_path, read_stdin=sys.stdin.buffer.read)
     estimator = common.load_estimator(loading, quiet=quiet)
     if verbose and not quiet:
         common.say(

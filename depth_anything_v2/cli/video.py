@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depth_anything_v2.cli import common
-from depth_anything_v2.cli.original import CHECKPOINTS, ENCODERS
+from depth_anything_v2.cli.original import ENCODERS, checkpoint_for
 from depth_anything_v2.errors import DepthAnythingError, InputError, OptionError
-from depth_anything_v2.io.atomic import output_error
+from depth_anything_v2.io.atomic import make_folder
 
 if TYPE_CHECKING:
     from depth_anything_v2.estimator import DepthEstimator
@@ -64,15 +64,12 @@ def _run(options: argparse.Namespace) -> int:
     shown = RenderOptions(parse_range(options.range), options.pred_only, options.grayscale)
     import_av()
     videos = LookedFor(VIDEO_SUFFIXES, "a video", "videos", addresses=False)
-    try:
-        inputs = expand_inputs([options.video_path], output_folder=options.outdir, looked_for=videos)
-    except InputError as error:
-        raise OptionError(str(error)) from error
+    inputs = expand_inputs([options.video_path], output_folder=options.outdir, looked_for=videos)
     outputs = [options.outdir / f"{stem}.mp4" for stem in output_stems(inputs, lambda stem: [f"{stem}.mp4"], flat=True)]
     if taken := overwritten_input(outputs, inputs):
         raise OptionError(f"'{taken}' would be overwritten, and it is one of the videos: choose another --outdir")
     estimator = common.load_estimator(_loading(options))
-    _make_folder(options.outdir)
+    make_folder(options.outdir)
     shown = dataclasses.replace(shown, batch_size=estimator.batch_size)
     failures = 0
     for number, (item, output) in enumerate(zip(inputs, outputs, strict=True), start=1):
@@ -86,9 +83,8 @@ def _run(options: argparse.Namespace) -> int:
 def _loading(options: argparse.Namespace) -> EstimatorOptions:
     from depth_anything_v2.jobs.options import EstimatorOptions
 
-    vitl = CHECKPOINTS / "depth_anything_v2_vitl.pth"
     return EstimatorOptions(
-        checkpoint=options.checkpoint or options.encoder or ("vitl" if vitl.is_file() else "auto"),
+        checkpoint=options.checkpoint or checkpoint_for(options.encoder),
         encoder=options.encoder,
         max_depth_m=options.max_depth,
         relative=options.relative,
@@ -105,7 +101,7 @@ def _one(item: Input, output: Path, estimator: DepthEstimator, options: RenderOp
     try:
         if item.problem:
             raise InputError(item.problem)
-        _make_folder(output.parent)  # deeper than outdir where equal names need their folders
+        make_folder(output.parent)  # deeper than outdir where equal names need their folders
         with FrameProgress() as progress:
             result = render_video(item.source, output, estimator, options, on_frame=progress.on_frame)
     except DepthAnythingError as error:
@@ -116,13 +112,6 @@ def _one(item: Input, output: Path, estimator: DepthEstimator, options: RenderOp
     if result.problem:
         common.say(f"failed: {result.problem}; '{output}' holds these", sys.stderr)
     return result.problem is None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
 
 
 class FrameProgress:

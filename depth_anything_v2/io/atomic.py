@@ -35,6 +35,14 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write '{path}': {reason}")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it, if they are not there. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a hidden temporary path in the same folder, which becomes `path` when the block ends well.

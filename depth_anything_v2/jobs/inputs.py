@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from depth_anything_v2.errors import InputError
+from depth_anything_v2.errors import NoInputError
 from depth_anything_v2.io.images import IMAGE_SUFFIXES, is_url
 
 STDIN = "-"
@@ -76,7 +76,7 @@ def expand_inputs(
     or '-' for the bytes of one picture from `read_stdin`.
     What does not exist stays in the result with its `problem`.
 
-    Raises InputError when there is nothing to do: no argument leads to a picture.
+    Raises NoInputError when there is nothing to do: no argument leads to a picture.
     """
     found: dict[str, Input] = {}
     search = _Search(output_folder, looked_for)
@@ -87,11 +87,11 @@ def expand_inputs(
     inputs = list(found.values())
     if all(item.problem for item in inputs):
         if not inputs:
-            raise InputError(
+            raise NoInputError(
                 f"no input: name {looked_for.one}, a folder, a list (.txt), an address or - for standard input"
             )
         more = f" (and {len(inputs) - 1} more of {len(inputs)} inputs)" if len(inputs) > 1 else ""
-        raise InputError(f"no {looked_for.many} to work on: {inputs[0].problem}{more}")
+        raise NoInputError(f"no {looked_for.many} to work on: {inputs[0].problem}{more}")
     return inputs
 
 

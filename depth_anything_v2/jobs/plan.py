@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_anything_v2.errors import OptionError, OutputExistsError
-from depth_anything_v2.io.atomic import output_error
+from depth_anything_v2.io.atomic import make_folder, output_error
 from depth_anything_v2.io.images import is_url
 from depth_anything_v2.jobs.inputs import STDIN, Input, expand_inputs, identity, is_folder
 from depth_anything_v2.jobs.journal import JOURNAL, owners
@@ -57,7 +57,7 @@ def plan_job(
     product: what is written for each input. report: a file that will be written at the end. flat: see
     `output_stems`. read_stdin: gives the bytes that the argument '-' stands for.
 
-    Raises InputError when there are no inputs, OptionError when a file to be written is an input or the
+    Raises NoInputError when there are no inputs, OptionError when a file to be written is an input or the
     output folder is an input folder, OutputExistsError when outputs exist and options.existing is
     'refuse', or 'resume' and the journal does not know that they are of their inputs, or when the report
     would replace a file that is none, OutputError when the folder cannot be written.
@@ -89,10 +89,7 @@ def plan_job(
 def make_folders(plan: JobPlan) -> None:
     """Make the output folder and that of the report. Raises OutputError."""
     for folder in _folders(plan.folder, plan.report):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(folder, error) from error
+        make_folder(folder)
 
 
 def _folders(folder: Path, report: Path | None) -> tuple[Path, ...]:

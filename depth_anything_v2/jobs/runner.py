@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.errors import DepthAnythingError, OutputError
-from depth_anything_v2.io.atomic import output_error
+from depth_anything_v2.io.atomic import make_folder
 from depth_anything_v2.io.images import read_image
 from depth_anything_v2.jobs.inputs import identity
 from depth_anything_v2.jobs.journal import Journal, digest
@@ -278,7 +277,7 @@ class _Job:
             return
         base = self.plan.folder / planned.stem
         try:
-            _make_folder(base.parent)
+            make_folder(base.parent)
             if self.journal is not None:
                 self.journal.start(item.identity, planned.outputs)
             self.plan.product.write(item.prediction, item.rgb, base)
@@ -318,13 +317,6 @@ class _Job:
 def _closable(stage: Iterator[Any]) -> Any:
     """Return a stage as what it is, a generator: closing it waits for its threads."""
     return stage
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
 
 
 def _is_hopeless(error: BaseException) -> bool:
