@@ -9,10 +9,13 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from depth_anything_v2.config import Kind
 from depth_anything_v2.errors import CheckpointNotFoundError
+
+if TYPE_CHECKING:
+    from depth_anything_v2.prediction import Provenance
 
 DATA = Path(__file__).parent / "data"
 Taps = Literal["spread", "last"]
@@ -34,7 +37,8 @@ class CheckpointSpec:
     weights, None when not known; repo, repo_type, folder, file: where it is on the Hugging Face Hub (repo is
     None when it was never published there); bytes, sha256: of the file, None when not known; status: a sentence
     on why it can't be downloaded, else None; taps: 'last' for Depth Anything V1, whose head reads the last four
-    blocks.
+    blocks; canonical_focal_px: of metric ones, the focal length of the training pictures in pixels once they were
+    resized for the network (shorter side 518).
     """
 
     name: str
@@ -51,6 +55,7 @@ class CheckpointSpec:
     summary: str = ""
     repo_type: str = "model"
     folder: str = ""
+    canonical_focal_px: float | None = None
 
     @property
     def downloadable(self) -> bool:
@@ -132,6 +137,13 @@ def spec_by_file_name(path: str | Path) -> CheckpointSpec | None:
             name = match[1] if family == "v2" else f"v1-{match[1]}"
         return next((spec for spec in list_checkpoints() if spec.name == name), None)
     return None
+
+
+def canonical_focal_px(provenance: Provenance) -> float | None:
+    """Return `CheckpointSpec.canonical_focal_px` of the checkpoint that made a prediction, None when not known."""
+    spec = spec_by_digest(provenance.sha256) or spec_by_file_name(provenance.checkpoint)
+    spec = spec or next((known for known in list_checkpoints() if known.name == provenance.checkpoint), None)
+    return None if spec is None else spec.canonical_focal_px
 
 
 def spec_by_repo(repo: str) -> CheckpointSpec | None:

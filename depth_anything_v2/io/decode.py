@@ -53,7 +53,7 @@ _SIGNATURES = (
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _ORIENTATION = 0x0112
-_DECODE_ERRORS = (
+DECODE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -99,13 +99,13 @@ def decode(data: bytes, name: str, max_pixels: int) -> RgbArray:
             check_size(deep[0], deep[1], name, max_pixels)
             _refuse_truncated(data, str(kind), name)
             return _decode_deep(data, str(kind), name)
-        with _open(data, str(kind), name) as picture:
+        with open_picture(data, str(kind), name) as picture:
             check_size(picture.width, picture.height, name, max_pixels)
             _refuse_truncated(data, str(kind), name)
             return from_pillow(picture, name)
     except MemoryError as error:
         raise ImageTooLargeError(f"cannot read {name}: the decoded picture does not fit into memory") from error
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         if isinstance(error, MissingExtraError):
             raise
         why = "the file is truncated" if "truncated" in str(error).lower() else "the file is damaged"
@@ -198,11 +198,12 @@ def _orientation(picture: Image.Image) -> object:
     """Return the EXIF orientation, 1 where it is missing or damaged: that is no reason to refuse a picture."""
     try:
         return picture.getexif().get(_ORIENTATION, 1)
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return 1
 
 
-def _open(data: bytes, kind: str, name: str) -> Image.Image:
+def open_picture(data: bytes, kind: str, name: str) -> Image.Image:
+    """Return the picture opened but not decoded. Raises InputError where Pillow lacks support for its kind."""
     module, plugin = _PLUGINS[kind]
     try:
         opener = getattr(importlib.import_module(f"PIL.{module}"), plugin)
@@ -261,7 +262,7 @@ def _decode_deep(data: bytes, kind: str, name: str) -> RgbArray:
     elif rgb.dtype not in (np.uint8, np.uint16):
         raise InputError(f"cannot read {name}: {rgb.dtype} samples are not supported; save it with 8 or 16 bits")
     if kind == "png":
-        with _open(data, kind, name) as picture:
+        with open_picture(data, kind, name) as picture:
             return upright(rgb, _orientation(picture))
     return np.ascontiguousarray(rgb)
 

@@ -50,21 +50,32 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, timeout_s: 
 
     Raises InputError, ImageTooLargeError, MissingExtraError (EXR without the extra `exr`).
     """
+    file = encoded(source, timeout_s)
+    if file is not None:
+        return _decode.decode(*file, max_pixels)
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode.decode(bytes(source), "the bytes given", max_pixels)
-    if isinstance(source, str) and is_url(source):
-        from depth_anything_v2.io.fetch import fetch
-
-        return _decode.decode(fetch(source, timeout_s), f"'{source}'", max_pixels)
-    if isinstance(source, (str, os.PathLike)):
-        return _decode.decode(_read_file(Path(source)), f"'{source}'", max_pixels)
     if "PIL.Image" in sys.modules and isinstance(source, sys.modules["PIL.Image"].Image):
         return _from_pillow(source, max_pixels)
     raise InputError(
         f"a picture is a path, an http(s) address, bytes, a Pillow image or an RGB array, not {type(source).__name__}"
     )
+
+
+def encoded(source: ImageSource, timeout_s: float = 20.0) -> tuple[bytes, str] | None:
+    """Return the bytes of an encoded picture and what messages call it, None for an array or a Pillow image.
+
+    Raises InputError when a path cannot be read or an address not be fetched.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source), "the bytes given"
+    if isinstance(source, str) and is_url(source):
+        from depth_anything_v2.io.fetch import fetch
+
+        return fetch(source, timeout_s), f"'{source}'"
+    if isinstance(source, (str, os.PathLike)):
+        return _read_file(Path(source)), f"'{source}'"
+    return None
 
 
 def to_float(rgb: RgbArray) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from depth_anything_v2.camera import Camera
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.prediction import DepthPrediction, Provenance
 from depth_anything_v2.version import __version__
@@ -93,6 +94,7 @@ def rebuild(stored: Stored, path: Path) -> DepthPrediction:
             valid=valid,  # type: ignore[arg-type]
             geometry=data["geometry"],
             provenance=Provenance.from_dict(data.get("provenance", {})),
+            camera=Camera.from_dict(data["camera"]) if "camera" in data else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"cannot read '{path}': its metadata is damaged ({error!r})") from error
