@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 from depth_anything_v2.version import __version__
 
 if TYPE_CHECKING:
+    from depth_anything_v2.alignment import align
+    from depth_anything_v2.camera import Camera
     from depth_anything_v2.checkpoints import CheckpointSpec, list_checkpoints
     from depth_anything_v2.errors import (
+        AlignmentError,
         CheckpointDigestError,
         CheckpointDownloadError,
         CheckpointError,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         NoInputError,
         OptionError,
+        OutOfMemoryError,
         OutputError,
         OutputExistsError,
     )
@@ -36,14 +40,18 @@ if TYPE_CHECKING:
     from depth_anything_v2.prediction import DepthPrediction, Provenance
 
 _HOMES = {
+    "Camera": "camera",
     "CheckpointSpec": "checkpoints",
     "DepthEstimator": "estimator",
     "DepthPrediction": "prediction",
     "Provenance": "prediction",
+    "align": "alignment",
     "list_checkpoints": "checkpoints",
 }
 
 __all__ = [
+    "AlignmentError",
+    "Camera",
     "CheckpointDigestError",
     "CheckpointDownloadError",
     "CheckpointError",
@@ -60,10 +68,12 @@ __all__ = [
     "MissingExtraError",
     "NoInputError",
     "OptionError",
+    "OutOfMemoryError",
     "OutputError",
     "OutputExistsError",
     "Provenance",
     "__version__",
+    "align",
     "list_checkpoints",
 ]
 

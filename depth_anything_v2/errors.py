@@ -2,7 +2,7 @@
 
     DepthAnythingError
     ├── InputError            a picture, video or list that cannot be read or used
-    │   ├── ImageTooLargeError    more pixels or tokens than the limit allows
+    │   ├── ImageTooLargeError    more pixels than the limit allows, or more memory needed than there is
     │   └── NoInputError          nothing at all to work on
     ├── OutputError           a result that cannot be written where it was asked for
     │   └── OutputExistsError     it is already there, and neither resume nor overwrite was said
@@ -12,6 +12,8 @@
     │   ├── CheckpointDigestError     the bytes are not the ones that were published
     │   ├── CheckpointUnsafeError     a pickle that would run code
     │   └── CheckpointFormatError     not a Depth Anything checkpoint, or its kind cannot be known
+    ├── AlignmentError        measured distances from which no scale and shift can be found
+    ├── OutOfMemoryError      a pass through the network that the device has too little memory for
     ├── DepthKindError        an operation that this kind of depth does not allow
     ├── OptionError           an option, name or combination that makes no sense
     └── MissingExtraError     a feature whose optional dependency is not installed
@@ -32,7 +34,7 @@ class InputError(DepthAnythingError):
 
 
 class ImageTooLargeError(InputError):
-    """A picture has more pixels, or would need more tokens, than the limit allows."""
+    """A picture has more pixels than the limit allows, or its network input needs more memory than there is."""
 
 
 class NoInputError(InputError):
@@ -69,6 +71,14 @@ class CheckpointUnsafeError(CheckpointError):
 
 class CheckpointFormatError(CheckpointError):
     """The tensors are not those of a supported model, or their kind cannot be known."""
+
+
+class AlignmentError(DepthAnythingError):
+    """No scale and shift follow from the values given: too few, all the same, or they contradict each other."""
+
+
+class OutOfMemoryError(DepthAnythingError):
+    """The device has too little memory for a pass through the network."""
 
 
 class DepthKindError(DepthAnythingError):

@@ -1,0 +1,343 @@
+"""`depth-anything align`: a prediction and measured distances in, depth in metres out."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from depth_anything_v2.cli import common
+from depth_anything_v2.cli.camera import (
+    CameraOption,
+    CxOption,
+    CyOption,
+    FocalMmOption,
+    FovOption,
+    FxOption,
+    FyOption,
+    SensorWidthOption,
+)
+from depth_anything_v2.cli.common import (
+    CheckpointOption,
+    DeviceOption,
+    EngineOption,
+    ExactOption,
+    InputSizeOption,
+    OfflineOption,
+    PrecisionOption,
+    QuietOption,
+    RelativeOption,
+)
+from depth_anything_v2.errors import OptionError, OutputExistsError
+
+if TYPE_CHECKING:
+    from depth_anything_v2.alignment import Alignment, Samples
+    from depth_anything_v2.camera import Camera
+    from depth_anything_v2.config import Geometry
+    from depth_anything_v2.io.camera_files import CameraOptions
+    from depth_anything_v2.io.colmap import ColmapView
+    from depth_anything_v2.io.decode import RgbArray
+    from depth_anything_v2.jobs.options import EstimatorOptions
+    from depth_anything_v2.prediction import DepthPrediction
+
+_SOURCES = "--points, --depth, --colmap or --distance"
+_LISTED = 20  # points up to which each one's residual is printed
+
+
+def align(
+    prediction: Annotated[
+        str,
+        typer.Argument(
+            metavar="PREDICTION",
+            help="A depth file of this program (npz, exr, tiff, npy, pfm, 16-bit png), or a picture to predict first.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="PATH", help="The depth file to write, or a folder for NAME.npz."),
+    ],
+    points: Annotated[
+        Path | None,
+        typer.Option("--points", metavar="FILE", help="Measured points: CSV, text, JSON or NPY of x, y, metres."),
+    ] = None,
+    depth: Annotated[
+        Path | None,
+        typer.Option("--depth", metavar="MAP", help="A measured depth map of the same picture; 0 and NaN mean none."),
+    ] = None,
+    depth_scale: Annotated[
+        float | None,
+        typer.Option("--depth-scale", metavar="METRES", help="Of one count of an integer MAP: 0.001 for millimetres."),
+    ] = None,
+    colmap: Annotated[
+        Path | None, typer.Option("--colmap", metavar="DIR", help="A COLMAP model, text or binary, with the picture.")
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="NAME", help="Of the picture in the model. [default: the prediction's source]"),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            "--scale", metavar="METRES", help="Of one unit of the COLMAP model, which is arbitrary. [default: 1]"
+        ),
+    ] = None,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option("--distance", metavar="X,Y,METRES", help="One measured point; repeat it for others."),
+    ] = None,
+    along_ray: Annotated[
+        bool,
+        typer.Option(
+            "--along-ray",
+            help="Distances are from the camera itself (tape, laser), not along its axis; takes a camera.",
+        ),
+    ] = False,
+    fit: Annotated[
+        str,
+        typer.Option("--fit", metavar="NAME", help="affine, scale (no shift), or auto: scale for metric or one point."),
+    ] = "auto",
+    max_depth: Annotated[
+        float | None,
+        typer.Option(
+            "--max-depth",
+            metavar="METRES",
+            help="What comes out farther is invalid; inf: nothing is. [default: 10 times the farthest point]",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw points and fit, as png, pdf or svg.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="NAME", help="relative or metric: of a depth file that doesn't say so."),
+    ] = None,
+    checkpoint: CheckpointOption = "auto",
+    relative: RelativeOption = False,
+    offline: OfflineOption = False,
+    input_size: InputSizeOption = None,
+    engine: EngineOption = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    exact: ExactOption = False,
+    camera: CameraOption = "auto",
+    fx: FxOption = None,
+    fy: FyOption = None,
+    cx: CxOption = None,
+    cy: CyOption = None,
+    focal_mm: FocalMmOption = None,
+    sensor_width_mm: SensorWidthOption = None,
+    fov: FovOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring a prediction to metres by measured distances.
+
+    A robust fit of scale and shift in inverse depth; points that contradict the others are left out.
+    """
+
+    def action() -> int:
+        from depth_anything_v2.io.camera_files import CameraOptions
+        from depth_anything_v2.jobs.options import EstimatorOptions
+
+        loading = EstimatorOptions(
+            checkpoint,
+            relative=relative,
+            offline=offline,
+            engine=engine,
+            device=device,
+            precision=precision,
+            exact=exact,
+            input_size=input_size,
+        )
+        if along_ray and colmap is not None:
+            raise OptionError("--along-ray is not about --colmap, whose depths are along the axis: leave it out")
+        measured = _Measured(points, depth, depth_scale, colmap, image, scale, tuple(distance or ()))
+        cameras = CameraOptions(camera, fx, fy, cx, cy, focal_mm, sensor_width_mm, fov)
+        targets = _targets(prediction, output, plot, overwrite)
+        fitting: dict[str, Any] = {"fit": fit, "max_depth_m": max_depth}
+        return _run(prediction, kind, loading, measured, cameras, along_ray, fitting, targets, quiet)
+
+    raise typer.Exit(common.run_safely(action))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Where the distances come from: exactly one source."""
+
+    points: Path | None
+    depth: Path | None
+    depth_scale: float | None
+    colmap: Path | None
+    image: str | None
+    metres_per_unit: float | None
+    distances: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        given = [self.points, self.depth, self.colmap, self.distances or None]
+        if sum(source is not None for source in given) != 1:
+            raise OptionError(f"distances come from one source: give {_SOURCES}")
+        if self.depth_scale is not None and self.depth is None:
+            raise OptionError("--depth-scale is about --depth: give both")
+        if self.colmap is None and not (self.image is None and self.metres_per_unit is None):
+            raise OptionError("--image and --scale are about --colmap: give it, too")
+
+    def load(self, name: str, *, stem_suffices: bool) -> Samples | ColmapView:
+        """Return points, a depth map, or what the picture `name` (unless --image says otherwise) sees in the model."""
+        if self.points is not None:
+            from depth_anything_v2.io.points import read_points
+
+            return read_points(self.points)
+        if self.depth is not None:
+            from depth_anything_v2.io.depth_files import read_depth
+
+            try:
+                return read_depth(self.depth, kind="metric", scale=self.depth_scale)
+            except OptionError as error:
+                raise OptionError(f"--depth takes a map in metres: {error}") from error
+        if self.colmap is not None:
+            from depth_anything_v2.io.colmap import read_colmap
+
+            return read_colmap(self.colmap, self.image or name, stem_suffices=stem_suffices and self.image is None)
+        return [_parse_distance(text) for text in self.distances]
+
+
+def _parse_distance(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, metres = (float(value) for value in text.split(","))
+    except ValueError as error:
+        raise OptionError(f"--distance is X,Y,METRES, such as 412,300,1.35, not '{text}'") from error
+    return x, y, metres
+
+
+def _run(
+    source: str,
+    kind: str | None,
+    loading: EstimatorOptions,
+    measured: _Measured,
+    cameras: CameraOptions,
+    along_ray: bool,
+    fitting: dict[str, Any],
+    targets: tuple[Path, Path | None],
+    quiet: bool,
+) -> int:
+    from depth_anything_v2.alignment import fit_alignment
+    from depth_anything_v2.io.atomic import make_folder
+    from depth_anything_v2.io.colmap import ColmapView
+    from depth_anything_v2.io.exif import read_picture
+    from depth_anything_v2.io.recognise import recognise
+    from depth_anything_v2.prediction import DepthPrediction
+
+    output, plot = targets
+    opened = read_picture(source) if recognise(source) == "picture" else _read_prediction(source, kind)
+    name = (opened.provenance.source if isinstance(opened, DepthPrediction) else None) or source
+    found = measured.load(name, stem_suffices=isinstance(opened, DepthPrediction))
+    # The model comes last: what can be wrong with files is said without waiting for it.
+    prediction = opened if isinstance(opened, DepthPrediction) else _predict(*opened, source, loading, quiet)
+    notes: tuple[str, ...] = ()
+    if isinstance(found, ColmapView):
+        prediction, samples, notes = _seen_by_colmap(found, prediction, cameras, measured.metres_per_unit)
+        geometry: Geometry | None = "planar"
+    else:
+        prediction = cameras.applied(prediction, needed=along_ray)
+        samples, geometry = found, "ray" if along_ray else None
+    alignment = fit_alignment(prediction, samples, geometry=geometry, notes=notes, **fitting)
+    result = alignment.apply(prediction)
+    make_folder(output.parent)
+    result.save(output)
+    if plot is not None:
+        from depth_anything_v2.io.alignment_plot import plot_alignment
+
+        plot_alignment(alignment, plot)
+    _summarise(alignment, result, output, along_ray, quiet)
+    return common.OK
+
+
+def _predict(
+    rgb: RgbArray, camera: Camera | None, source: str, loading: EstimatorOptions, quiet: bool
+) -> DepthPrediction:
+    return common.load_estimator(loading, quiet=quiet).predict_arrays([rgb], [source])[0].replace(camera=camera)
+
+
+def _read_prediction(source: str, kind: str | None) -> DepthPrediction:
+    from depth_anything_v2.io.depth_files import read_depth
+
+    if kind not in (None, "relative", "metric"):
+        raise OptionError(f"unknown kind '{kind}': choose relative or metric")
+    return read_depth(source, kind=kind)  # type: ignore[arg-type]
+
+
+def _seen_by_colmap(
+    view: ColmapView, prediction: DepthPrediction, cameras: CameraOptions, metres_per_unit: float | None
+) -> tuple[DepthPrediction, Samples, tuple[str, ...]]:
+    """Return the prediction with COLMAP's camera unless another was given, the points seen, and what to note."""
+    width, height = prediction.width, prediction.height
+    samples = view.samples(width, height, metres_per_unit or 1.0)
+    if not cameras.given and view.camera is not None:
+        prediction = prediction.replace(camera=view.camera.fitted(width, height))
+    unit = (
+        "distances are in COLMAP's unit, which is arbitrary: metres only if the model was scaled"
+        if metres_per_unit is None
+        else f"distances from COLMAP, {metres_per_unit:g} m per unit"
+    )
+    return cameras.applied(prediction), samples, (unit,)
+
+
+def _targets(source: str, output: Path, plot: Path | None, overwrite: bool) -> tuple[Path, Path | None]:
+    """Return the files to write, which must not be there yet unless they may be replaced."""
+    from depth_anything_v2.io.depth_files import check_format
+    from depth_anything_v2.io.images import IMAGE_SUFFIXES
+    from depth_anything_v2.io.recognise import DEPTH_SUFFIXES
+
+    suffix = output.suffix.lower()
+    if suffix == ".exr":
+        check_format("exr")  # its library, before the work and not after it
+    elif suffix in IMAGE_SUFFIXES - DEPTH_SUFFIXES:
+        raise OptionError(f"'{output.name}' has no suffix of a depth file: {', '.join(sorted(DEPTH_SUFFIXES))}")
+    elif suffix not in DEPTH_SUFFIXES:
+        output = output / f"{Path(source).stem}.npz"
+    if output == plot:
+        raise OptionError(f"'{plot}' cannot be both the depth file and the plot: choose another name for one")
+    if plot is not None:
+        from depth_anything_v2.io.plots import check_plot
+
+        check_plot(plot)
+    for path in (output, plot):
+        if path is not None and path.exists() and not overwrite:
+            raise OutputExistsError(f"'{path}' is already there: choose another name, or add --overwrite")
+    return output, plot
+
+
+def _summarise(alignment: Alignment, result: DepthPrediction, output: Path, along_ray: bool, quiet: bool) -> None:
+    """Say what was found on stdout; what speaks against it on stderr."""
+    notes = [*alignment.notes]
+    if alignment.skipped:
+        notes.append(f"{alignment.skipped} points lie where the prediction is invalid and were left out")
+    if alignment.kind == "relative" and not alignment.fit.shift:
+        notes.append(
+            "only the scale was fitted: relative depth has an unknown shift, too, so that other distances may be far "
+            "off; measure a second point"
+        )
+    elif alignment.fit.shift and alignment.x.size == 2:
+        notes.append("any two points can be fitted: only a third one shows a mistake")
+    if along_ray:
+        notes.append("distances along the ray were converted to distances along the optical axis")
+        if result.camera is not None and result.camera.assumed:
+            notes.append(f"the camera is not known and was assumed: {result.camera}")
+    weak = [alignment.weak] if alignment.weak else []
+    for note in weak if quiet else notes + weak:
+        common.say(f"note: {note}", sys.stderr)
+    if quiet:
+        return
+    if alignment.x.size <= _LISTED:
+        rows = zip(
+            alignment.x, alignment.y, alignment.measured_m, alignment.aligned_m, alignment.fit.inliers, strict=True
+        )
+        for x, y, measured, aligned, good in rows:
+            verdict = f"{aligned / measured - 1:+.1%}" + ("" if good else ", left out")
+            common.say(f"  {x:g},{y:g}: measured {measured:.4g} m, aligned {aligned:.4g} m ({verdict})")
+    common.say(alignment.describe())
+    camera = f"; camera: {result.camera}" if result.camera is not None else ""
+    common.say(f"{output}: {result.quantity}, {result.valid.mean():.1%} of the pixels valid{camera}")
