@@ -66,7 +66,8 @@ def test_shell_examples(page: Path, desk: Path) -> None:
             assert done.returncode == 0, f"{line}\n{done.stderr}"
             folder = re.search(r"-o (\S+)", line)
             assert folder, f"{line} does not say where its results go"
-            assert [p for p in (desk / folder[1]).rglob("*") if p.suffix in (".png", ".npz")], f"{line} wrote nothing"
+            written = [desk / folder[1], *(desk / folder[1]).rglob("*")]  # a file, or a folder of them
+            assert [p for p in written if p.suffix in (".png", ".npz", ".ply")], f"{line} wrote nothing"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
