@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 from depth_anything_v2.cli import common
+from depth_anything_v2.cli.align import align
 from depth_anything_v2.cli.checkpoints import checkpoints_app
+from depth_anything_v2.cli.dataset import dataset_app
+from depth_anything_v2.cli.evaluate import evaluate
+from depth_anything_v2.cli.plot import plot
+from depth_anything_v2.cli.pointcloud import pointcloud
 from depth_anything_v2.cli.predict import predict
 from depth_anything_v2.version import __version__
 
@@ -24,7 +29,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("predict")(predict)
+app.command("evaluate")(evaluate)
+app.command("align")(align)
+app.command("pointcloud")(pointcloud)
+app.command("plot")(plot)
 app.add_typer(checkpoints_app, name="checkpoints")
+app.add_typer(dataset_app, name="dataset")
 
 
 def _print_version(wanted: bool) -> None:
