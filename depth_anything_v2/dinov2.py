@@ -16,6 +16,8 @@ PATCH = 14
 GRID = 37  # tokens per side at the training size, 518 pixels
 INTERPOLATE_OFFSET = 0.1  # added to the target grid before dividing, as in the published models
 CACHED_SIZES = 8
+_PAD = 3  # how far beyond its edge the grid is sampled, and repeated
+_A = -0.75
 
 
 class DinoVisionTransformer(nn.Module):
@@ -36,6 +38,7 @@ class DinoVisionTransformer(nn.Module):
         layer = Mlp if config.ffn == "mlp" else SwiGLUFFNFused
         self.blocks = nn.ModuleList(Block(dim, config.num_heads, ffn_layer=layer) for _ in range(config.depth))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.exportable = False  # what a converter needs: positions from operations on tensors, whatever the size
         self._positions: dict[tuple[object, ...], tuple[torch.Tensor, torch.Tensor]] = {}
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.normal_(self.cls_token, std=1e-6)
@@ -46,6 +49,8 @@ class DinoVisionTransformer(nn.Module):
         The trained grid as it is for 37 x 37; otherwise bicubic by scale factor (n + 0.1) / 37, which
         samples at slightly different places than a resize to the target size would.
         """
+        if self.exportable:
+            return self._sample_pos_encoding(rows, columns)
         if rows == columns == GRID:
             return self.pos_embed.float()
         grid = self.pos_embed[:, 1:].float().reshape(1, GRID, GRID, -1).permute(0, 3, 1, 2)
@@ -53,6 +58,24 @@ class DinoVisionTransformer(nn.Module):
         resized = functional.interpolate(grid, scale_factor=scale, mode="bicubic", antialias=False)
         patches = resized.permute(0, 2, 3, 1).reshape(1, rows * columns, -1)
         return torch.cat((self.pos_embed[:, :1].float(), patches), dim=1)
+
+    def _sample_pos_encoding(self, rows: int, columns: int) -> torch.Tensor:
+        """Return the same embedding as two matrix products, rows and columns apart.
+
+        Converters keep this exact at every size, which they don't for a bicubic resize by scale factor. A
+        scale of one, for the trained grid itself, samples it where it is.
+        """
+        counts = [torch.ones(count, dtype=torch.float64, device=self.pos_embed.device).sum() for count in (rows, columns)]
+        trained = (counts[0] == GRID) & (counts[1] == GRID)
+        grid = self.pos_embed[0, 1:].float().reshape(GRID, GRID, -1)
+        padded = torch.arange(-_PAD, GRID + _PAD, device=grid.device).clamp(0, GRID - 1)
+        grid = grid[padded][:, padded]
+        down, across = (
+            _cubic_weights(length, torch.where(trained, 1.0, GRID / (count + INTERPOLATE_OFFSET)).float())
+            for length, count in zip((rows, columns), counts, strict=True)
+        )
+        patches = torch.matmul(across, (down @ grid.flatten(1)).reshape(rows, grid.shape[1], -1))
+        return torch.cat((self.pos_embed[:, :1].float(), patches.reshape(1, rows * columns, -1)), dim=1)
 
     def _position_embedding(self, rows: int, columns: int) -> torch.Tensor:
         """Return the position embedding, remembered per size while no gradient is wanted.
@@ -115,6 +138,19 @@ class DinoVisionTransformer(nn.Module):
         """Return the normalised class token (N, dim)."""
         ((_, token),) = self.get_intermediate_layers(x, 1, return_class_token=True)
         return token
+
+
+def _cubic_weights(count: int, step: torch.Tensor) -> torch.Tensor:
+    """Return the (count, GRID + 2 * _PAD) weights of bicubic sampling (a = -0.75) at every `step` of a padded grid.
+
+    Source: R. Keys, "Cubic convolution interpolation for digital image processing", 1981; a as torch has it.
+    """
+    place = step * (torch.arange(count, dtype=torch.float32, device=step.device) + 0.5) - 0.5
+    column = torch.arange(-_PAD, GRID + _PAD, dtype=torch.float32, device=step.device)
+    distance = (place[:, None] - column).abs()
+    near = ((_A + 2) * distance - (_A + 3)) * distance * distance + 1
+    far = ((_A * distance - 5 * _A) * distance + 8 * _A) * distance - 4 * _A
+    return torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(distance)))
 
 
 def _version(weight: torch.Tensor) -> int:

@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from depth_anything_v2 import planner
+from depth_anything_v2.camera import Camera
 from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.engines.base import Engine
-from depth_anything_v2.errors import ImageTooLargeError, OptionError
+from depth_anything_v2.errors import OptionError, OutOfMemoryError
 from depth_anything_v2.io import images
-from depth_anything_v2.pipeline import ordered_map
+from depth_anything_v2.io.exif import read_picture
+from depth_anything_v2.pipeline import default_workers, ordered_map, windows
 from depth_anything_v2.prediction import DepthPrediction, Provenance
 from depth_anything_v2.util.transform import network_size, preprocess, resize_depth
 from depth_anything_v2.version import __version__
 
 if TYPE_CHECKING:
-    from depth_anything_v2.checkpoints import LoadedCheckpoint
+    from depth_anything_v2.engines.accuracy import Accuracy
 
-TOKEN_PIXELS = 14 * 14
-MAX_TOKENS = 32_768  # about 2,530 x 2,530 pixels of network input
+MAX_TOKENS = 32_768  # about 2,530 x 2,530 pixels: 4 GB with vits, which a laptop of 8 GB has
 MAX_PIXELS = images.MAX_PIXELS
-GPU_BATCH = 8
-WINDOW_PIXELS = 100_000_000  # of pictures that wait for others of their shape
+_USUAL_PICTURE = (3000, 4000)  # height, width of what a batch is planned for before there is a picture
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One picture on its way through the network; the photograph itself is not needed any more.
+
+    tensor: (3, h, w) float32, the network input. height, width: of the picture. input_size: as it was asked for.
+    source, camera: what the prediction will tell of them. notes: on how the picture was prepared.
+    """
+
+    tensor: npt.NDArray[np.float32]
+    height: int
+    width: int
+    input_size: int
+    source: str | None = None
+    camera: Camera | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """(height, width) of the network input."""
+        return int(self.tensor.shape[1]), int(self.tensor.shape[2])
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels the picture has."""
+        return self.height * self.width
 
 
 class DepthEstimator:
@@ -45,6 +75,7 @@ class DepthEstimator:
         sha256: str | None = None,
         licence: str | None = None,
         notes: Sequence[str] = (),
+        accuracy: Accuracy | None = None,
         input_size: int | None = None,
         batch_size: int | None = None,
         max_tokens: int = MAX_TOKENS,
@@ -56,17 +87,22 @@ class DepthEstimator:
                 _at_least_one(what, value)
         self.engine, self.config = engine, config
         self.name, self.sha256, self.licence, self.notes = name, sha256, licence, tuple(notes)
+        self.accuracy = accuracy
         self.input_size = input_size or config.preprocessing.input_size
-        self.batch_size = batch_size or (1 if engine.device == "cpu" else GPU_BATCH)
         self.max_tokens, self.max_pixels = max_tokens, max_pixels
+        self._room_pixels: int | None = None  # of network input in one pass, once a larger one was too much
+        self._asked_batch_size = batch_size
+        self.batch_size = batch_size or self.plan().batch_size
 
     @classmethod
     def from_pretrained(
         cls,
         name: str | Path = "auto",
         *,
+        engine: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        exact: bool = False,
         input_size: int | None = None,
         batch_size: int | None = None,
         encoder: str | None = None,
@@ -77,33 +113,43 @@ class DepthEstimator:
         progress: bool = False,
         max_tokens: int = MAX_TOKENS,
         max_pixels: int = MAX_PIXELS,
+        on_wait: Callable[[str], None] | None = None,
     ) -> DepthEstimator:
         """Find (and if need be download) a checkpoint and make it ready.
 
         name: a registry name ('vits', 'metric-indoor-vitl', 'builtin'), a file, a folder, a Hub repository,
-        or 'auto': 'vits' if it can be had, else the built-in one, said in `notes`. device: 'auto' (CUDA,
-        then MPS, then CPU), 'cpu', 'cuda', 'cuda:N', 'mps'. precision: 'auto' (float32), 'float32',
-        'bfloat16', 'float16'. max_depth_m or relative: what the file answers, where it does not say so
-        itself; v1: its head reads the last four blocks. encoder: the one it must hold.
-        max_tokens: refuse pictures whose network input would be larger (one token is 14 x 14 pixels);
+        or 'auto': 'vits' if it can be had, else the built-in one, said in `notes`. engine: 'auto' (torch on a
+        GPU, OpenVINO on a processor), 'torch', 'torch-compile', 'openvino', 'onnx'. device: 'auto' (CUDA, then
+        MPS, then CPU), 'cpu', 'cuda', 'cuda:N', 'mps'. precision: 'auto' (the fastest that stays within 1 % of
+        float32 and keeps the order of pixel pairs on the example photographs, measured once per checkpoint),
+        'float32', 'bfloat16', 'float16'. exact: float32 through torch, whatever engine and precision would be.
+        max_depth_m or relative: what the file answers, where it does not say so itself; v1: its head reads the
+        last four blocks. encoder: the one it must hold.
+        max_tokens: shrink the network input of a picture that would have more (one token is 14 x 14 pixels);
         max_pixels: refuse to decode larger pictures.
+
+        on_wait: called with a sentence before what is done once per checkpoint and takes long (conversion).
 
         Raises CheckpointError when there is no usable checkpoint, OptionError for a bad option.
         """
-        from depth_anything_v2.checkpoints import load_checkpoint, resolve_checkpoint
-        from depth_anything_v2.engines.torch_engine import TorchEngine, pick_device
+        from depth_anything_v2.checkpoints import resolve_checkpoint
+        from depth_anything_v2.engines.choose import Request, choose
+        from depth_anything_v2.engines.opening import open_engine
 
-        pick_device(device)
+        if exact:
+            engine, precision = _exact(engine, precision)
+        choose(engine, device)  # a mistake is told before anything is downloaded
         resolved = resolve_checkpoint(name, offline=offline, progress=progress)
-        loaded = load_checkpoint(resolved, encoder=encoder, max_depth_m=max_depth_m, relative=relative, v1=v1)
-        engine = TorchEngine(_build(loaded), device, precision)
+        request = Request(engine, device, precision, encoder, max_depth_m, relative, v1)
+        opened = open_engine(resolved, request, on_wait)
         return cls(
-            engine,
-            loaded.config,
+            opened.engine,
+            opened.config,
             name=resolved.name,
             sha256=resolved.sha256,
-            licence=loaded.licence,
-            notes=loaded.notes,
+            licence=opened.licence,
+            notes=opened.notes,
+            accuracy=opened.accuracy,
             input_size=input_size,
             batch_size=batch_size,
             max_tokens=max_tokens,
@@ -119,7 +165,7 @@ class DepthEstimator:
         return self.engine.precision
 
     def __call__(self, image: images.ImageSource, *, input_size: int | None = None) -> DepthPrediction:
-        """Return the depth of one picture, at the picture's own size.
+        """Return the depth of one picture, at the picture's own size, with the camera that its EXIF tells.
 
         image: a path, an http(s) address, a file's bytes, a PIL image, or an RGB array (H, W, 3) of
         uint8, uint16 or floating point in [0, 1]. input_size: length of the shorter side that the network
@@ -127,30 +173,40 @@ class DepthEstimator:
 
         Raises InputError when it cannot be read, ImageTooLargeError when it is over a limit.
         """
-        rgb = images.read_image(image, max_pixels=self.max_pixels)
-        return self.predict_arrays([rgb], [_source_name(image)], input_size=input_size)[0]
+        prepared = self._read(image, input_size)
+        return self.finish(prepared, self.run([prepared])[0])
 
     def predict_many(
         self, inputs: Iterable[images.ImageSource], *, batch_size: int | None = None
     ) -> Iterator[DepthPrediction]:
-        """Yield the depth of each input, in order; the next ones are read while the network works.
+        """Yield the depth of each input, in order; reading, the network and the caller's own work overlap.
 
-        Inputs are drawn as needed and may be endless. Pictures of one network size are batched within a
-        window of four batches or 100 megapixels, whichever is less; one batch more is read ahead. The first
-        input that cannot be read raises InputError in its place.
+        Inputs are drawn as needed, in the caller's thread, and may be endless. Pictures of one network size are
+        batched within a window of four batches or 100 megapixels of network input, whichever is less. A few
+        pictures are read ahead and a few results wait, bounded in number and in pixels. The first input that
+        cannot be read raises InputError in its place; closing the generator ends its threads.
         """
         batch_size = self.batch_size if batch_size is None else _at_least_one("batch size", batch_size)
-        window = 1 if batch_size == 1 else 4 * batch_size
+        workers = default_workers()
 
-        def read(image: images.ImageSource) -> tuple[npt.NDArray[Any], str | None]:
-            return images.read_image(image, max_pixels=self.max_pixels), _source_name(image)
+        def run(window: list[Prepared]) -> list[tuple[Prepared, npt.NDArray[np.float32]]]:
+            return list(zip(window, self.run(window, batch_size=batch_size), strict=True))
 
-        loaded = ordered_map(read, inputs, workers=2, ahead=batch_size + 1)
-        while chunk := _take(loaded, window):
-            arrays, sources = [rgb for rgb, _ in chunk.items], [source for _, source in chunk.items]
-            yield from self.predict_arrays(arrays, sources, batch_size=batch_size)
-            if chunk.error is not None:
-                raise chunk.error
+        def finish(answered: tuple[Prepared, npt.NDArray[np.float32]]) -> DepthPrediction:
+            return self.finish(*answered)
+
+        with ExitStack() as stages:
+            read = ordered_map(
+                self._read, inputs, workers=workers, ahead=max(workers, batch_size) + 1, cost=lambda p: (p.pixels, 0)
+            )
+            stages.enter_context(closing(read))
+            answered = ordered_map(run, _windows(read, batch_size), workers=1, ahead=2)
+            stages.enter_context(closing(answered))
+            pairs = (pair for window in answered for pair in window)
+            predictions = ordered_map(
+                finish, pairs, workers=workers, ahead=workers, cost=lambda p: (p.depth.size, p.depth.size)
+            )
+            yield from stages.enter_context(closing(predictions))
 
     def predict_arrays(
         self,
@@ -162,57 +218,61 @@ class DepthEstimator:
     ) -> list[DepthPrediction]:
         """Return the depth of RGB arrays (H, W, 3) as `read_image` gives them, batched by network size.
 
-        Raises ImageTooLargeError when one of them would need more tokens than the limit.
+        Raises ImageTooLargeError when the network input of one of them does not fit into memory.
         """
         sources = sources or [None] * len(pictures)
-        size = self.input_size if input_size is None else _at_least_one("input size", input_size)
         batch_size = batch_size or self.batch_size
-        buckets: dict[tuple[int, int], list[int]] = {}
-        for index, picture in enumerate(pictures):
-            shape = self.network_size(picture.shape[0], picture.shape[1], size, sources[index])
-            buckets.setdefault(shape, []).append(index)
-        results: list[DepthPrediction | None] = [None] * len(pictures)
-        for shape, members in buckets.items():
-            for start in range(0, len(members), batch_size):
-                group = members[start : start + batch_size]
-                batch = np.stack(
-                    [preprocess(images.to_float(pictures[i]), self.config.preprocessing, shape) for i in group]
-                )
-                for i, depth in zip(group, self.engine(batch), strict=True):
-                    full = resize_depth(depth, *pictures[i].shape[:2])
-                    results[i] = self._prediction(full, size, shape, sources[i])
-        return [result for result in results if result is not None]
+        prepared = (
+            self.prepare(rgb, source, input_size=input_size) for rgb, source in zip(pictures, sources, strict=True)
+        )
+        return [
+            self.finish(picture, depth)
+            for window in _windows(prepared, batch_size)
+            for picture, depth in zip(window, self.run(window, batch_size=batch_size), strict=True)
+        ]
 
-    def network_size(
-        self, height: int, width: int, input_size: int | None = None, name: str | None = None
-    ) -> tuple[int, int]:
-        """Return (height, width) of the network input for a picture of height x width pixels.
+    def prepare(
+        self,
+        rgb: npt.NDArray[Any],
+        source: str | None = None,
+        *,
+        input_size: int | None = None,
+        camera: Camera | None = None,
+    ) -> Prepared:
+        """Return an RGB array (H, W, 3), as `read_image` gives it, resized and normalised for the network.
 
-        Raises ImageTooLargeError, naming the input size that would do, when it has more than `max_tokens`
-        tokens.
+        The first of three stages, for programs that overlap them: `prepare`, `run`, `finish`. source, camera: for
+        the prediction to tell. Raises ImageTooLargeError, naming the input size that fits, when the network input
+        needs more memory than this machine has left.
         """
-        size = input_size or self.input_size
-        multiple = self.config.preprocessing.multiple_of
-        shape = network_size(height, width, size, multiple)
-        tokens = shape[0] * shape[1] // TOKEN_PIXELS
-        if tokens <= self.max_tokens:
-            return shape
-        fitting = (
-            candidate
-            for candidate in range(size - size % multiple, 0, -multiple)
-            if np.prod(network_size(height, width, candidate, multiple), dtype=float) / TOKEN_PIXELS <= self.max_tokens
-        )
-        fits = next(fitting, None)
-        way_out = f"an input size of {fits} or less fits" if fits else "crop it, or raise the limit (max tokens)"
-        called = f"'{name}'" if name else "the picture"
-        raise ImageTooLargeError(
-            f"{called} is {width} x {height} pixels: at input size {size} the network would see "
-            f"{shape[1]} x {shape[0]} pixels, {tokens} tokens, over the limit of {self.max_tokens}; {way_out}"
-        )
+        height, width = rgb.shape[:2]
+        asked = self.input_size if input_size is None else _at_least_one("input size", input_size)
+        size = self.network_size(height, width, asked)
+        planner.check_memory(self.config, self.engine, (height, width), asked, self.max_tokens, source)
+        tensor = preprocess(rgb, self.config.preprocessing, size)
+        return Prepared(tensor, height, width, asked, source, camera, self._notes_on_size(height, width, asked, size))
 
-    def _prediction(
-        self, depth: npt.NDArray[np.float32], input_size: int, shape: tuple[int, int], source: str | None
-    ) -> DepthPrediction:
+    def run(self, prepared: Sequence[Prepared], *, batch_size: int | None = None) -> list[npt.NDArray[np.float32]]:
+        """Return the network's answer (h, w) float32 to each picture, in order, batched by network size.
+
+        Where the device has too little memory for a batch, it is halved, with a warning the first time; raises
+        OutOfMemoryError when it is not enough for one picture.
+        """
+        buckets: dict[tuple[int, int], list[int]] = {}
+        for index, picture in enumerate(prepared):
+            buckets.setdefault(picture.network_size, []).append(index)
+        answers: dict[int, npt.NDArray[np.float32]] = {}
+        for size, waiting in buckets.items():
+            while waiting:
+                group = waiting[: self._batch_size(size, batch_size)]
+                depths = self._run_batch([prepared[index].tensor for index in group])
+                if depths is not None:
+                    answers.update(zip(group, depths, strict=True))
+                    waiting = waiting[len(group) :]
+        return [answers[index] for index in range(len(prepared))]
+
+    def finish(self, prepared: Prepared, depth: npt.NDArray[np.float32]) -> DepthPrediction:
+        """Return the prediction for a picture, at its own size, from the network's answer (h, w)."""
         provenance = Provenance(
             checkpoint=self.name,
             sha256=self.sha256,
@@ -221,37 +281,75 @@ class DepthEstimator:
             engine=self.engine.name,
             device=self.engine.device,
             precision=self.engine.precision,
-            input_size=input_size,
-            network_size=shape,
-            source=source,
+            input_size=prepared.input_size,
+            network_size=prepared.network_size,
+            source=prepared.source,
             version=__version__,
+            notes=prepared.notes,
         )
-        return DepthPrediction(depth, self.config.kind, self.config.max_depth_m, provenance=provenance)
+        return DepthPrediction(
+            resize_depth(depth, prepared.height, prepared.width),
+            self.config.kind,
+            self.config.max_depth_m,
+            provenance=provenance,
+            camera=prepared.camera,
+        )
+
+    def network_size(self, height: int, width: int, input_size: int | None = None) -> tuple[int, int]:
+        """Return (height, width) of the network input for a picture of height x width pixels.
+
+        Both sides shrink, aspect kept, where the original's rule would give more than `max_tokens` tokens.
+        """
+        size = input_size or self.input_size
+        return network_size(height, width, size, self.config.preprocessing.multiple_of, self.max_tokens)
+
+    def plan(self, height: int = _USUAL_PICTURE[0], width: int = _USUAL_PICTURE[1]) -> planner.Plan:
+        """Return how pictures of height x width pixels would be run, with the memory that takes."""
+        size = self.network_size(height, width)
+        return planner.make_plan(self.config, self.engine, (height, width), size, self._asked_batch_size)
+
+    def _read(self, image: images.ImageSource, input_size: int | None = None) -> Prepared:
+        rgb, camera = read_picture(image, max_pixels=self.max_pixels)
+        return self.prepare(rgb, _source_name(image), input_size=input_size, camera=camera)
+
+    def _batch_size(self, size: tuple[int, int], asked: int | None) -> int:
+        """Return how many pictures of a network size go through the network at once."""
+        wanted = asked or self.batch_size
+        if self._room_pixels is not None:
+            wanted = max(1, min(wanted, self._room_pixels // (size[0] * size[1])))
+        if wanted == 1:
+            return 1
+        return planner.largest_batch(self.config, self.engine, size, wanted, planner.available_bytes(self.engine))
+
+    def _run_batch(self, tensors: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32] | None:
+        """Return (N, h, w); None when that is too much at once, and from now on less will be tried."""
+        try:
+            return self.engine(np.stack(tensors))
+        except OutOfMemoryError:
+            if len(tensors) == 1:
+                raise
+        # Behind the handler: the exception holds what the failed pass had allocated.
+        if self._room_pixels is None:
+            warnings.warn(
+                f"{self.device} has too little memory for {len(tensors)} pictures at a time: running fewer "
+                "(a smaller batch size says so from the start)",
+                stacklevel=2,
+            )
+        self._room_pixels = len(tensors) // 2 * tensors[0][0].size
+        return None
+
+    def _notes_on_size(self, height: int, width: int, input_size: int, size: tuple[int, int]) -> tuple[str, ...]:
+        full = network_size(height, width, input_size, self.config.preprocessing.multiple_of)
+        if full == size:
+            return ()
+        return (
+            f"the network saw {size[1]} x {size[0]} pixels instead of {full[1]} x {full[0]}, which are more than "
+            f"{self.max_tokens} tokens (max tokens)",
+        )
 
 
-class _Chunk:
-    """Items taken from an iterator, and the exception that ended it early, to be raised after them."""
-
-    def __init__(self) -> None:
-        self.items: list[tuple[npt.NDArray[Any], str | None]] = []
-        self.error: Exception | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.items) or self.error is not None
-
-
-def _take(iterator: Iterator[tuple[npt.NDArray[Any], str | None]], count: int) -> _Chunk:
-    chunk = _Chunk()
-    pixels = 0
-    try:
-        for item in itertools.islice(iterator, count):
-            chunk.items.append(item)
-            pixels += item[0].shape[0] * item[0].shape[1]
-            if pixels >= WINDOW_PIXELS:
-                break
-    except Exception as error:  # noqa: BLE001 - raised again by the caller, after what was read before it
-        chunk.error = error
-    return chunk
+def _windows(prepared: Iterable[Prepared], batch_size: int) -> Iterator[list[Prepared]]:
+    return windows(prepared, batch_size, lambda p: p.network_size, lambda p: p.tensor[0].size)
 
 
 def _at_least_one(what: str, value: int) -> int:
@@ -264,13 +362,7 @@ def _source_name(image: images.ImageSource) -> str | None:
     return str(image) if isinstance(image, (str, Path)) else None
 
 
-def _build(loaded: LoadedCheckpoint) -> Any:
-    """Return the model with its weights, without first filling it with random ones."""
-    import torch
-
-    from depth_anything_v2.dpt import build_model
-
-    with torch.device("meta"):
-        model = build_model(loaded.config)
-    model.load_state_dict(loaded.state, strict=True, assign=True)
-    return model
+def _exact(engine: str, precision: str) -> tuple[str, str]:
+    if engine not in ("auto", "torch") or precision not in ("auto", "float32"):
+        raise OptionError(f"exact is float32 through torch, not {precision} through {engine}: leave one of them out")
+    return "torch", "float32"

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from depth_anything_v2.config import model_config
+from depth_anything_v2.camera import Camera
 from depth_anything_v2.errors import ImageTooLargeError
+from depth_anything_v2.estimator import Prepared
 from depth_anything_v2.jobs.options import EstimatorOptions
 from depth_anything_v2.prediction import DepthPrediction, Provenance
 
@@ -58,6 +60,7 @@ class FakeEstimator:
         self.config = model_config("lite0", max_depth_m)
         self.sha256, self.batch_size, self.widest, self.delay = sha256, batch_size, widest, delay
         self.batches: list[list[str | None]] = []
+        self._found: dict[int, DepthPrediction] = {}
 
     def predict_arrays(
         self, pictures: Sequence[npt.NDArray[np.uint8]], sources: Sequence[str | None] | None = None
@@ -77,12 +80,26 @@ class FakeEstimator:
             for picture, name in zip(pictures, names, strict=True)
         ]
 
+    def prepare(
+        self, rgb: npt.NDArray[np.uint8], source: str | None = None, *, camera: Camera | None = None
+    ) -> Prepared:
+        return Prepared(rgb.transpose(2, 0, 1), *rgb.shape[:2], self.input_size, source, camera)
+
+    def run(self, prepared: Sequence[Prepared]) -> list[npt.NDArray[np.float32]]:
+        pictures = [picture.tensor.transpose(1, 2, 0) for picture in prepared]
+        predictions = self.predict_arrays(pictures, [picture.source for picture in prepared])
+        self._found |= {id(picture): made for picture, made in zip(prepared, predictions, strict=True)}
+        return [prediction.depth for prediction in predictions]
+
+    def finish(self, prepared: Prepared, depth: npt.NDArray[np.float32]) -> DepthPrediction:
+        return self._found.pop(id(prepared))
+
 
 def replace_model(monkeypatch: pytest.MonkeyPatch, make: Callable[[EstimatorOptions], Any]) -> list[EstimatorOptions]:
     """Let commands use an estimator that `make` returns; the options it was loaded with are in the list."""
     calls: list[EstimatorOptions] = []
 
-    def load(self: EstimatorOptions, *, progress: bool = False) -> Any:
+    def load(self: EstimatorOptions, **_how: Any) -> Any:
         calls.append(self)
         return make(self)
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from depth_anything_v2 import estimator as module
+from depth_anything_v2 import pipeline
 from depth_anything_v2.config import model_config
 from depth_anything_v2.dpt import build_model
 from depth_anything_v2.engines.torch_engine import TorchEngine, pick_device
-from depth_anything_v2.errors import ImageTooLargeError, InputError, OptionError
+from depth_anything_v2.errors import InputError, OptionError
 from depth_anything_v2.estimator import DepthEstimator
-from depth_anything_v2.util.transform import network_size, preprocess, resize_depth
+from depth_anything_v2.util.transform import preprocess, resize_depth
 
 
 @pytest.fixture(scope="module")
@@ -138,16 +138,22 @@ def test_threads_share_one_estimator(estimator: DepthEstimator) -> None:
         np.testing.assert_allclose(got[index], depth, rtol=1e-5, atol=1e-5)
 
 
-def test_a_thin_picture_is_refused_with_the_size_that_would_do(estimator: DepthEstimator) -> None:
-    thin = np.zeros((5000, 1, 3), np.uint8)
-    limited = DepthEstimator(estimator.engine, estimator.config, input_size=320, max_tokens=32_768)
-    with pytest.raises(ImageTooLargeError, match=r"1 x 5000 pixels.*an input size of (\d+) or less fits") as caught:
-        limited(thin)
-    fits = int(str(caught.value).rpartition("size of ")[2].split()[0])
-    height, width = network_size(5000, 1, fits, 32)
-    assert height * width / 196 <= 32_768
-    height, width = network_size(5000, 1, fits + 32, 32)
-    assert height * width / 196 > 32_768
+@pytest.mark.parametrize(("height", "width"), [(1, 5000), (5000, 1), (100, 5000)])
+def test_a_thin_picture_is_shrunk_with_its_aspect_and_says_so(
+    estimator: DepthEstimator, height: int, width: int
+) -> None:
+    limited = DepthEstimator(estimator.engine, estimator.config, input_size=320, max_tokens=6_000)
+    prediction = limited(picture(height, width))
+    assert prediction.depth.shape == (height, width)
+    assert np.isfinite(prediction.depth).all()
+    seen = prediction.provenance.network_size
+    assert seen is not None
+    assert seen[0] * seen[1] <= 6_000 * 196
+    assert max(seen) / min(seen) == pytest.approx(min(5000 / min(height, width), 36 * 32), rel=0.1)
+    (note,) = prediction.provenance.notes
+    assert f"saw {seen[1]} x {seen[0]} pixels instead of" in note
+    assert "6000 tokens" in note
+    assert estimator(picture(40, 60)).provenance.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +178,7 @@ def test_an_input_size_of_nothing_is_refused(estimator: DepthEstimator) -> None:
 
 
 def test_large_pictures_end_a_window_early(estimator: DepthEstimator, monkeypatch) -> None:
-    monkeypatch.setattr(module, "WINDOW_PIXELS", 3 * 64 * 64)
+    monkeypatch.setattr(pipeline, "WINDOW_PIXELS", 3 * 96 * 96)
     drawn = []
 
     def pictures():
@@ -183,7 +189,8 @@ def test_large_pictures_end_a_window_early(estimator: DepthEstimator, monkeypatc
     stream = estimator.predict_many(pictures(), batch_size=8)
     next(stream)
     stream.close()
-    assert len(drawn) <= 3 + 8 + 1 + 1
+    # Two windows of three at the network, what is read ahead of them, and the few results of the window before.
+    assert len(drawn) <= 2 * 3 + (8 + 1) + 3
 
 
 def test_devices_and_precisions_are_checked(engine: TorchEngine) -> None:

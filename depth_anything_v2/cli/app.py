@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", default="auto", metavar="NAME", help="the one chosen at first (auto)")
     parser.add_argument("--max-depth", type=float, metavar="METRES", help="that checkpoint is metric, up to this depth")
     parser.add_argument("--relative", action="store_true", help="that checkpoint is relative")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
+    common.add_engine_options(parser)
     options = parser.parse_args(argv)
 
     def serve() -> None:
@@ -27,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from depth_anything_v2.web.page import launch
 
         loading = EstimatorOptions(
-            options.checkpoint, max_depth_m=options.max_depth, relative=options.relative, device=options.device
+            options.checkpoint,
+            max_depth_m=options.max_depth,
+            relative=options.relative,
+            **common.engine_options(options),
         )
 
         def ready(address: str, checkpoint: str) -> None:

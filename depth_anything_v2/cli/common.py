@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from depth_anything_v2.engines.choose import ENGINES, PRECISIONS
 from depth_anything_v2.errors import (
     CheckpointNotFoundError,
     DepthAnythingError,
@@ -24,6 +25,8 @@ from depth_anything_v2.errors import (
 )
 
 if TYPE_CHECKING:
+    import argparse
+
     from depth_anything_v2.estimator import DepthEstimator
     from depth_anything_v2.jobs.options import EstimatorOptions
 
@@ -57,17 +60,34 @@ InputSizeOption = Annotated[
         "--input-size", metavar="PIXELS", help="Shorter side of what the network sees. [default: the model's]"
     ),
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="auto (torch on a GPU, OpenVINO on a processor), torch, torch-compile, openvino or onnx.",
+    ),
+]
+ExactOption = Annotated[bool, typer.Option("--exact", help="Float32 through torch: the reference, and slower.")]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", metavar="NAME", help="auto (float32), float32, bfloat16 or float16.")
+    str,
+    typer.Option(
+        "--precision", metavar="NAME", help="auto (the fastest within 1 % of float32), float32, bfloat16 or float16."
+    ),
 ]
 BatchSizeOption = Annotated[
-    int | None, typer.Option("--batch-size", metavar="N", help="Pictures per pass. [default: 1 on a CPU, 8 on a GPU]")
+    int | None,
+    typer.Option(
+        "--batch-size", metavar="N", help="Pictures per pass. [default: 1 on a CPU, on a GPU up to 8 as memory allows]"
+    ),
 ]
 MaxTokensOption = Annotated[
     int | None,
     typer.Option(
-        "--max-tokens", metavar="N", help="Refuse pictures that need more. [default: 32768, of 14 x 14 pixels]"
+        "--max-tokens",
+        metavar="N",
+        help="Shrink what the network sees of a picture that would have more. [default: 32768, of 14 x 14 pixels]",
     ),
 ]
 MaxPixelsOption = Annotated[
@@ -125,6 +145,21 @@ def was_terminated(interrupt: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add --engine, --device, --precision and --exact to a command that keeps the original's way of parsing."""
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="default: torch on a GPU, else OpenVINO")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="default: the fastest within 1 %% of float32"
+    )
+    parser.add_argument("--exact", action="store_true", help="float32 through torch: the reference, and slower")
+
+
+def engine_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_engine_options` parsed, as fields of EstimatorOptions."""
+    return {name: getattr(options, name) for name in ("engine", "device", "precision", "exact")}
 
 
 @contextlib.contextmanager
@@ -192,7 +227,10 @@ def load_estimator(options: EstimatorOptions, *, quiet: bool = False) -> DepthEs
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the same sentences are in the notes
-        estimator = options.load(progress=not quiet and sys.stderr.isatty())
+        estimator = options.load(
+            progress=not quiet and sys.stderr.isatty(),
+            on_wait=None if quiet else lambda sentence: say(f"note: {sentence} ...", sys.stderr),
+        )
     if not quiet or (options.checkpoint == "auto" and estimator.name == BUILTIN):
         for note in estimator.notes:
             say(f"note: {note}", sys.stderr)

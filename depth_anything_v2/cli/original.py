@@ -12,7 +12,9 @@ from depth_anything_v2.cli import common
 from depth_anything_v2.errors import OptionError
 
 if TYPE_CHECKING:
+    from depth_anything_v2.camera import Camera
     from depth_anything_v2.jobs.options import EstimatorOptions
+    from depth_anything_v2.jobs.outputs import Product
     from depth_anything_v2.jobs.report import ItemResult
     from depth_anything_v2.prediction import DepthPrediction
 
@@ -29,29 +31,34 @@ class OriginalFiles:
 
     def __init__(self, *, pred_only: bool, grayscale: bool, save_numpy: bool = False) -> None:
         self.pred_only, self.grayscale, self.save_numpy = pred_only, grayscale, save_numpy
+        self.needs_picture = not pred_only
 
     def files(self, stem: str) -> dict[str, Any]:
         """Return the picture and, if asked for, the array."""
         return {f"{stem}.png": self.describe()} | ({f"{stem}_raw_depth_meter.npy": None} if self.save_numpy else {})
 
-    def write(self, prediction: DepthPrediction, rgb: Any, base: Path) -> None:
+    def write(self, prediction: DepthPrediction, rgb: Any, base: Path) -> Camera | None:
         """Write the picture, pixel for pixel the original's for the same depth."""
         import numpy as np
 
         from depth_anything_v2.io import atomic_path, original_picture, to_uint8, write_image
+        from depth_anything_v2.io.formats.stored import METADATA_KEY, metadata_json
 
         colormap: Literal["spectral", "spectral_r"] = "spectral" if prediction.kind == "metric" else "spectral_r"
         bgr = to_uint8(rgb)[:, :, ::-1]
         shown = original_picture(
             bgr, prediction.depth, pred_only=self.pred_only, grayscale=self.grayscale, colormap=colormap
         )
-        write_image(base.with_name(f"{base.name}.png"), np.ascontiguousarray(shown[:, :, ::-1]))
+        encoding = {"type": "uint8", "note": "a picture for looking at", **self.describe()}
+        text = {"Description": prediction.quantity, METADATA_KEY: metadata_json(prediction, encoding)}
+        write_image(base.with_name(f"{base.name}.png"), np.ascontiguousarray(shown[:, :, ::-1]), text)
         if self.save_numpy:
             with (
                 atomic_path(base.with_name(f"{base.name}_raw_depth_meter.npy")) as temporary,
                 temporary.open("wb") as file,
             ):
                 np.save(file, prediction.depth)
+        return prediction.camera
 
     def describe(self) -> dict[str, Any]:
         """Return its options."""
@@ -73,8 +80,12 @@ def run_main(arguments: Sequence[str] | None = None) -> int:
         from depth_anything_v2.jobs.options import EstimatorOptions
 
         files = OriginalFiles(pred_only=options.pred_only, grayscale=options.grayscale)
-        loading = EstimatorOptions(checkpoint=checkpoint_for(options.encoder), input_size=options.input_size)
-        return _run(options, loading, files)
+        loading = EstimatorOptions(
+            checkpoint=checkpoint_for(options.encoder),
+            input_size=options.input_size,
+            **common.engine_options(options),
+        )
+        return run_original(options, loading, files)
 
     return common.run_safely(action, "run.py")
 
@@ -90,7 +101,7 @@ def metric_main(arguments: Sequence[str] | None = None) -> int:
 
     def action() -> int:
         files = OriginalFiles(pred_only=options.pred_only, grayscale=options.grayscale, save_numpy=options.save_numpy)
-        return _run(options, _metric_checkpoint(options), files)
+        return run_original(options, metric_checkpoint(options), files)
 
     return common.run_safely(action, "metric_depth/run.py")
 
@@ -102,10 +113,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--outdir", type=Path, default=Path("vis_depth"))
     parser.add_argument("--pred-only", action="store_true", help="only the depth, not the picture beside it")
     parser.add_argument("--grayscale", action="store_true", help="grey instead of colours")
+    common.add_engine_options(parser)
     return parser
 
 
-def _metric_checkpoint(options: argparse.Namespace) -> EstimatorOptions:
+def metric_checkpoint(options: argparse.Namespace) -> EstimatorOptions:
     """Return the file named, else the published checkpoint for the encoder and the maximum depth."""
     from depth_anything_v2.jobs.options import EstimatorOptions
 
@@ -121,21 +133,30 @@ def _metric_checkpoint(options: argparse.Namespace) -> EstimatorOptions:
                 f"no checkpoint is published for a maximum depth of {limit:g} m: give --load-from FILE, or "
                 "--max-depth 20 (indoors) or 80 (outdoors)"
             )
-    return EstimatorOptions(checkpoint=name, encoder=options.encoder, max_depth_m=limit, input_size=options.input_size)
+    return EstimatorOptions(
+        checkpoint=name,
+        encoder=options.encoder,
+        max_depth_m=limit,
+        input_size=options.input_size,
+        **common.engine_options(options),
+    )
 
 
-def _run(options: argparse.Namespace, loading: EstimatorOptions, files: OriginalFiles) -> int:
+def run_original(options: argparse.Namespace, loading: EstimatorOptions, product: Product) -> int:
+    """Run options.img_path into options.outdir, say the progress as the original does, and return the exit status."""
     from depth_anything_v2.jobs.options import JobOptions
     from depth_anything_v2.jobs.plan import plan_job
     from depth_anything_v2.jobs.runner import run_job
 
-    plan = plan_job([options.img_path], options.outdir, files, JobOptions("overwrite", journal=False), flat=True)
+    plan = plan_job([options.img_path], options.outdir, product, JobOptions("overwrite", journal=False), flat=True)
     estimator = common.load_estimator(loading)
 
     def show(result: ItemResult, finished: int, total: int) -> None:
         common.say(f"Progress {finished}/{total}: {result.source}")
         if result.status == "failed" and not result.ended_job:
             common.say(f"failed: {result.message}", sys.stderr)
+        for note in result.notes:
+            common.say(f"note: {result.source}: {note}", sys.stderr)
 
     report = run_job(plan, estimator, on_result=show)
     if report.stopped:

@@ -9,12 +9,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from depth_anything_v2.cli import common
+from depth_anything_v2.cli.camera import (
+    CameraOption,
+    CxOption,
+    CyOption,
+    DiagonalFovOption,
+    FocalMmOption,
+    FovOption,
+    FxOption,
+    FyOption,
+    SensorWidthOption,
+    VerticalFovOption,
+    describe_cameras,
+)
 from depth_anything_v2.cli.common import (
     BatchSizeOption,
     CheckpointOption,
     ColormapOption,
     DeviceOption,
     EncoderOption,
+    EngineOption,
+    ExactOption,
     InputSizeOption,
     MaxDepthOption,
     MaxPixelsOption,
@@ -30,7 +45,10 @@ from depth_anything_v2.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions, PredictOptions
+    from depth_anything_v2.jobs.plan import JobPlan
     from depth_anything_v2.jobs.report import JobReport
+    from depth_anything_v2.jobs.runner import Estimator
+    from depth_anything_v2.jobs.stored import Stored
 
 
 def predict(
@@ -69,8 +87,47 @@ def predict(
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="The picture is [photograph | white | depth].")
     ] = False,
+    legend: Annotated[
+        bool,
+        typer.Option("--legend", help="The picture has a bar beside it: near, far, and metres where there are any."),
+    ] = False,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="NEAR,FAR",
+            help="Metres at the two ends of the colours, or 'robust': percentiles 2 and 98 of the picture. "
+            "[default: smallest and largest value]",
+        ),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask",
+            metavar="PATH",
+            help="A picture whose white pixels do not count (sky), or a folder of them, named as the outputs.",
+        ),
+    ] = None,
+    camera: CameraOption = "auto",
+    fx: FxOption = None,
+    fy: FyOption = None,
+    cx: CxOption = None,
+    cy: CyOption = None,
+    focal_mm: FocalMmOption = None,
+    sensor_width_mm: SensorWidthOption = None,
+    fov: FovOption = None,
+    vertical_fov: VerticalFovOption = None,
+    diagonal_fov: DiagonalFovOption = None,
+    focal_correction: Annotated[
+        bool,
+        typer.Option(
+            "--focal-correction", help="Scale metric depth by this camera's focal length: see docs/cameras.md."
+        ),
+    ] = False,
+    engine: EngineOption = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    exact: ExactOption = False,
     batch_size: BatchSizeOption = None,
     max_tokens: MaxTokensOption = None,
     max_pixels: MaxPixelsOption = None,
@@ -91,25 +148,39 @@ def predict(
     """
 
     def action() -> int:
+        from depth_anything_v2.io.camera_files import CameraOptions
+        from depth_anything_v2.io.legend import parse_range
         from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions, PredictOptions
 
         if resume and overwrite:
             raise OptionError("--resume keeps what is done and --overwrite does not: give one of them")
         loading = EstimatorOptions(
-            checkpoint,
-            encoder,
-            max_depth,
-            relative,
-            v1,
-            offline,
-            device,
-            precision,
-            input_size,
-            batch_size,
-            max_tokens,
-            max_pixels,
+            checkpoint=checkpoint,
+            encoder=encoder,
+            max_depth_m=max_depth,
+            relative=relative,
+            v1=v1,
+            offline=offline,
+            engine=engine,
+            device=device,
+            precision=precision,
+            exact=exact,
+            input_size=input_size,
+            batch_size=batch_size,
+            max_tokens=max_tokens,
+            max_pixels=max_pixels,
         )
-        writing = PredictOptions(tuple(format or ("png",)), colormap, grayscale, side_by_side)
+        writing = PredictOptions(
+            tuple(format or ("png",)),
+            colormap,
+            grayscale,
+            side_by_side,
+            legend,
+            None if value_range is None else parse_range(value_range),
+            mask,
+            CameraOptions(camera, fx, fy, cx, cy, focal_mm, sensor_width_mm, fov, vertical_fov, diagonal_fov),
+            focal_correction,
+        )
         running = JobOptions("resume" if resume else "overwrite" if overwrite else "refuse", strict)
         return _run(inputs, output, loading, writing, running, report, quiet, verbose)
 
@@ -126,32 +197,43 @@ def _run(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    from depth_anything_v2.cli.progress import JobProgress
     from depth_anything_v2.jobs.outputs import DepthFiles
     from depth_anything_v2.jobs.plan import plan_job
-    from depth_anything_v2.jobs.runner import JobInterrupted, run_job
 
-    plan = plan_job(inputs, output, DepthFiles(writing), running, report=report_path, read_stdin=sys.stdin.buffer.read)
+    plan = plan_job(
+        inputs, output, DepthFiles(writing, output), running, report=report_path, read_stdin=sys.stdin.buffer.read
+    )
     estimator = common.load_estimator(loading, quiet=quiet)
+    writing.check_kind(estimator.config.kind)
     if verbose and not quiet:
         common.say(
-            f"{len(plan.items)} inputs; {estimator.config.encoder} on {estimator.device}, {estimator.precision}, "
+            f"{len(plan.items)} inputs; {estimator.config.encoder} by {estimator.engine.name} on {estimator.device}, "
+            f"{estimator.precision}{f' ({estimator.accuracy})' if estimator.accuracy else ''}, "
             f"input size {estimator.input_size}, batches of {estimator.batch_size}",
             sys.stderr,
         )
+        common.say(f"for photographs of 12 megapixels: {estimator.plan()}", sys.stderr)
+    return run_plan(plan, estimator, quiet=quiet)
+
+
+def run_plan(plan: JobPlan, estimator: Estimator | None, *, quiet: bool = False, stored: Stored | None = None) -> int:
+    """Run a plan (see `run_job`), show how it goes, write its report, and return the exit status."""
+    from depth_anything_v2.cli.progress import JobProgress
+    from depth_anything_v2.jobs.runner import JobInterrupted, run_job
+
     try:
         with JobProgress(len(plan.items), quiet=quiet) as progress:
-            report = run_job(plan, estimator, on_result=progress.on_result)
+            report = run_job(plan, estimator, on_result=progress.on_result, stored=stored)
     except JobInterrupted as interrupt:
-        if report_path is not None:
+        if plan.report is not None:
             try:
-                interrupt.report.write(report_path)
+                interrupt.report.write(plan.report)
             except OutputError as error:
                 common.say(f"depth-anything: error: {error}", sys.stderr)
         raise
     summarise(report, quiet=quiet)
-    if report_path is not None:
-        report.write(report_path)
+    if plan.report is not None:
+        report.write(plan.report)
     return common.OK if report.ok else common.FAILED
 
 
@@ -169,4 +251,8 @@ def summarise(report: JobReport, *, quiet: bool) -> None:
     counts = [f"{report.count('done')} done"]
     counts += [f"{number} {what}" for what in ("skipped", "failed", "not run") if (number := report.count(what))]
     common.say(f"{', '.join(counts)} in {report.seconds:.1f} s, in {report.folder}")
-    common.say(common.describe_model(dict(report.checkpoint)))
+    if report.checkpoint:
+        common.say(common.describe_model(dict(report.checkpoint)))
+    cameras = describe_cameras([result.camera for result in report.results if result.status == "done"])
+    if cameras:
+        common.say(cameras)

@@ -51,6 +51,8 @@ class JobProgress:
             where = f" -> {result.outputs[0]}" if result.outputs else ""
             how = "skipped, done before" if result.status == "skipped" else f"{result.seconds:.2f} s"
             say(f"[{finished}/{total}] {result.source}{where} ({how})", sys.stderr)
+        for note in () if self._quiet else result.notes:
+            self._line(f"note: {result.source}: {note}")
         if self._bar is not None:
             self._bar.update(self._task, completed=finished, description=printable(result.source, sys.stderr))
 

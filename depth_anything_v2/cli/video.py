@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", help="registry name, file, folder or Hub repository, instead of --encoder")
     parser.add_argument("--relative", action="store_true", help="the checkpoint answers inverse depth")
     parser.add_argument("--max-depth", type=float, help="the checkpoint answers in metres, up to this many")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    common.add_engine_options(parser)
     return parser
 
 
@@ -88,8 +88,8 @@ def _loading(options: argparse.Namespace) -> EstimatorOptions:
         encoder=options.encoder,
         max_depth_m=options.max_depth,
         relative=options.relative,
-        device=options.device,
         input_size=options.input_size,
+        **common.engine_options(options),
     )
 
 

@@ -49,12 +49,20 @@ class Input:
 
 @dataclass(frozen=True)
 class LookedFor:
-    """What a folder is searched for: file suffixes, the words for one and many, and whether addresses are read."""
+    """What a folder is searched for: file suffixes, the words for one and many, and whether addresses are read.
+
+    left_out: says of a file in a folder or pattern that it is not meant, whatever its suffix.
+    """
 
     suffixes: frozenset[str]
     one: str
     many: str
     addresses: bool = True
+    left_out: Callable[[Path], bool] | None = None
+
+    def includes(self, path: Path) -> bool:
+        """Say whether a file in a folder is one of those."""
+        return path.suffix.lower() in self.suffixes and not (self.left_out is not None and self.left_out(path))
 
 
 PICTURES = LookedFor(IMAGE_SUFFIXES, "a picture", "pictures")
@@ -224,7 +232,7 @@ class _Search:
                     if identity != skip and identity not in seen:
                         seen.add(identity)
                         folders.append(entry)
-                elif entry.suffix.lower() in self.looked_for.suffixes:
+                elif self.looked_for.includes(entry):
                     yield _file(entry, root)
             waiting.extend(reversed(folders))
 
@@ -243,7 +251,7 @@ class _Search:
                     for item in self._walk(path, root):
                         count += 1
                         yield item
-            elif path.suffix.lower() in self.looked_for.suffixes and not _below(path, skip):
+            elif self.looked_for.includes(path) and not _below(path, skip):
                 count += 1
                 yield _file(path, root)
         if not count:

@@ -1,13 +1,17 @@
-"""What a job is asked to do. Command line, web service and clusters build these; importing them is cheap."""
+"""What a job is asked to do. Command line, web service and clusters build these; importing them loads no model."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from depth_anything_v2.config import Kind
 from depth_anything_v2.errors import OptionError
+from depth_anything_v2.io.camera_files import CameraOptions
+from depth_anything_v2.io.legend import ValueRange, check_range
+from depth_anything_v2.pipeline import default_workers
 
 if TYPE_CHECKING:
     from depth_anything_v2.estimator import DepthEstimator
@@ -25,8 +29,10 @@ class EstimatorOptions:
     relative: bool = False
     v1: bool = False
     offline: bool = False
+    engine: str = "auto"
     device: str = "auto"
     precision: str = "auto"
+    exact: bool = False
     input_size: int | None = None
     batch_size: int | None = None
     max_tokens: int | None = None
@@ -38,12 +44,12 @@ class EstimatorOptions:
         if self.max_pixels is not None and self.max_pixels < 1:
             raise OptionError(f"the limit on pixels must be at least 1, not {self.max_pixels}")
 
-    def load(self, *, progress: bool = False) -> DepthEstimator:
-        """Return the estimator; raises what `DepthEstimator.from_pretrained` raises."""
+    def load(self, *, progress: bool = False, on_wait: Callable[[str], None] | None = None) -> DepthEstimator:
+        """Return the estimator; on_wait is told of what takes long and is done once. Raises what `DepthEstimator.from_pretrained` raises."""
         from depth_anything_v2.estimator import DepthEstimator
 
         given = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
-        return DepthEstimator.from_pretrained(given.pop("checkpoint"), progress=progress, **given)
+        return DepthEstimator.from_pretrained(given.pop("checkpoint"), progress=progress, on_wait=on_wait, **given)
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,22 @@ class PredictOptions:
     """What is written for each input.
 
     formats: names from `depth_anything_v2.io.depth_files.FORMATS`; 'png' is a picture for looking at, the
-    others hold the numbers. colormap, grayscale, side_by_side ([picture | 50 white columns | depth]) are
-    about that picture only.
+    others hold the numbers. colormap, grayscale, side_by_side ([picture | 50 white columns | depth]), legend
+    and value_range ((near, far) in metres, or 'robust') are about that picture only.
+
+    mask: a picture whose white pixels are invalid, or a folder of them named as the outputs. camera: which one
+    took the pictures. focal_correction: scale metric depth by its focal length.
     """
 
     formats: tuple[str, ...] = ("png",)
     colormap: str = "spectral"
     grayscale: bool = False
     side_by_side: bool = False
+    legend: bool = False
+    value_range: ValueRange = None
+    mask: str | None = None
+    camera: CameraOptions = field(default_factory=CameraOptions)
+    focal_correction: bool = False
 
     def __post_init__(self) -> None:
         from depth_anything_v2.io.colormaps import COLORMAPS
@@ -66,8 +80,22 @@ class PredictOptions:
         object.__setattr__(self, "formats", parse_formats(self.formats))
         if self.colormap not in COLORMAPS:
             raise OptionError(f"unknown colour map '{self.colormap}': choose one of {', '.join(COLORMAPS)}")
-        if (self.grayscale or self.side_by_side) and "png" not in self.formats:
-            raise OptionError("--grayscale and --side-by-side are about the picture: add 'png' to the formats")
+        about_picture = {
+            "--grayscale": self.grayscale,
+            "--side-by-side": self.side_by_side,
+            "--legend": self.legend,
+            "--range": self.value_range is not None,
+        }
+        if any(about_picture.values()) and "png" not in self.formats:
+            given = ", ".join(name for name, value in about_picture.items() if value)
+            raise OptionError(f"{given}: that is about the picture, so add 'png' to the formats")
+        check_range(self.value_range, "metric")
+
+    def check_kind(self, kind: Kind) -> None:
+        """Raise OptionError for what this kind of depth does not allow: metres of a relative checkpoint."""
+        check_range(self.value_range, kind)
+        if self.focal_correction and kind == "relative":
+            raise OptionError("focal correction is about metres, and this checkpoint is relative: use a metric one")
 
 
 @dataclass(frozen=True)
@@ -83,7 +111,7 @@ class JobOptions:
     existing: Existing = "refuse"
     strict: bool = False
     journal: bool = True
-    workers: int = 2
+    workers: int = field(default_factory=default_workers)
 
 
 def parse_formats(values: Iterable[str]) -> tuple[str, ...]:

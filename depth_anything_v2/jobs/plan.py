@@ -13,7 +13,7 @@ from typing import Any
 from depth_anything_v2.errors import OptionError, OutputExistsError
 from depth_anything_v2.io.atomic import make_folder, output_error
 from depth_anything_v2.io.images import is_url
-from depth_anything_v2.jobs.inputs import STDIN, Input, expand_inputs, identity, is_folder
+from depth_anything_v2.jobs.inputs import PICTURES, STDIN, Input, LookedFor, expand_inputs, identity, is_folder
 from depth_anything_v2.jobs.journal import JOURNAL, owners
 from depth_anything_v2.jobs.naming import output_stems, overwritten_input, real_path
 from depth_anything_v2.jobs.options import JobOptions
@@ -50,12 +50,14 @@ def plan_job(
     *,
     report: Path | None = None,
     flat: bool = False,
+    looked_for: LookedFor = PICTURES,
     read_stdin: Callable[[], bytes] | None = None,
 ) -> JobPlan:
     """Expand the inputs, name the outputs, and check that the job may begin; nothing is left on the disk.
 
     product: what is written for each input. report: a file that will be written at the end. flat: see
-    `output_stems`. read_stdin: gives the bytes that the argument '-' stands for.
+    `output_stems`. looked_for: what folders are searched for. read_stdin: gives the bytes that the argument
+    '-' stands for.
 
     Raises NoInputError when there are no inputs, OptionError when a file to be written is an input or the
     output folder is an input folder, OutputExistsError when outputs exist and options.existing is
@@ -68,7 +70,7 @@ def plan_job(
                 f"the output folder '{folder}' is the input folder itself: choose another, '{Path(argument, 'depth')}' "
                 "for example"
             )
-    inputs = expand_inputs(arguments, output_folder=folder, read_stdin=read_stdin)
+    inputs = expand_inputs(arguments, output_folder=folder, looked_for=looked_for, read_stdin=read_stdin)
     stems = output_stems(inputs, lambda stem: list(product.files(stem)), flat=flat)
     items = tuple(PlannedInput(item, stem, product.files(stem)) for item, stem in zip(inputs, stems, strict=True))
     outputs = [folder / name for item in items for name in item.outputs]

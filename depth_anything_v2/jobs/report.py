@@ -21,7 +21,8 @@ class ItemResult:
 
     status: 'done', 'skipped' (resumed: it was done before), 'failed' (then `error` is a sentence), or
     'not run' (the job ended before). outputs: the files that hold its result. seconds: spent on it.
-    ended_job: it failed and nothing was begun after it; the report's `stopped` has its error, too.
+    ended_job: it failed and nothing was begun after it; the report's `stopped` has its error, too. camera: what
+    `Camera.describe` says of the one in its outputs, None without. notes: what to know of how it was predicted.
     """
 
     source: str
@@ -30,6 +31,8 @@ class ItemResult:
     error: str | None = None
     seconds: float = 0.0
     ended_job: bool = False
+    camera: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
@@ -90,6 +93,8 @@ class JobReport:
                     "outputs": list(result.outputs),
                     "error": result.error,
                     "seconds": round(result.seconds, 3),
+                    "camera": None if result.camera is None else dict(result.camera),
+                    "notes": list(result.notes),
                 }
                 for result in self.results
             ],

@@ -6,27 +6,33 @@ import dataclasses
 import datetime
 import errno
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from depth_anything_v2.camera import Camera
 from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.errors import DepthAnythingError, OutputError
+from depth_anything_v2.estimator import Prepared
 from depth_anything_v2.io.atomic import make_folder
-from depth_anything_v2.io.images import read_image
+from depth_anything_v2.io.exif import read_picture
 from depth_anything_v2.jobs.inputs import identity
 from depth_anything_v2.jobs.journal import Journal, digest
 from depth_anything_v2.jobs.outputs import Rgb
 from depth_anything_v2.jobs.plan import JobPlan, PlannedInput, make_folders
 from depth_anything_v2.jobs.report import ItemResult, JobReport, Status
-from depth_anything_v2.pipeline import ordered_map
+from depth_anything_v2.jobs.stored import Stored
+from depth_anything_v2.pipeline import Cost, ordered_map, windows
 from depth_anything_v2.prediction import DepthPrediction
 
 # After one of these the next output would fail as well: the job ends instead of failing a thousand times.
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-_WINDOW_PIXELS = 100_000_000  # of pictures that wait for others of their shape
+_NO_PICTURE = np.empty((0, 0, 3), np.uint8)
+_RUN_OPTIONS = ("input_size", "device", "precision", "batch_size")
 
 
 class Estimator(Protocol):
@@ -50,9 +56,9 @@ class Estimator(Protocol):
     def batch_size(self) -> int: ...
     @property
     def max_pixels(self) -> int: ...
-    def predict_arrays(
-        self, pictures: Sequence[Rgb], sources: Sequence[str | None] | None = None
-    ) -> list[DepthPrediction]: ...
+    def prepare(self, rgb: Rgb, source: str | None = None, *, camera: Camera | None = None) -> Prepared: ...
+    def run(self, prepared: Sequence[Prepared]) -> list[npt.NDArray[np.float32]]: ...
+    def finish(self, prepared: Prepared, depth: npt.NDArray[np.float32]) -> DepthPrediction: ...
 
 
 OnResult = Callable[[ItemResult, int, int], None]  # result, how many inputs are finished, how many there are
@@ -70,15 +76,17 @@ class JobInterrupted(KeyboardInterrupt):
 
 def run_job(
     plan: JobPlan,
-    estimator: Estimator,
+    estimator: Estimator | None,
     *,
     on_result: OnResult | None = None,
     reporting: Mapping[str, Any] | None = None,
+    stored: Stored | None = None,
 ) -> JobReport:
     """Run every input of `plan` that is not done and return what became of each.
 
     on_result is called in this thread, once per finished input, in the order of the inputs. reporting:
-    further options for the report, as JSON data.
+    further options for the report, as JSON data. stored: returns picture and depth of inputs that hold depth
+    already; with it, the estimator may be None if no input needs one.
 
     An input that fails does not stop the others, unless options.strict. A full disk ends the job; the
     report's `stopped` says so. Raises JobInterrupted in place of KeyboardInterrupt, OutputError when the
@@ -87,7 +95,7 @@ def run_job(
     make_folders(plan)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(plan.folder)) if plan.options.journal else None
-        job = _Job(plan, estimator, journal, on_result, reporting or {})
+        job = _Job(plan, estimator, journal, on_result, reporting or {}, stored)
         try:
             job.run()
         except KeyboardInterrupt as interrupt:
@@ -98,12 +106,23 @@ def run_job(
 
 @dataclass
 class _Item:
-    """One input on its way through the stages; `error` ends the way early."""
+    """One input on its way through the stages; `error` ends the way early.
+
+    rgb: the picture, (0, 0, 3) where the product does not need it; pixels, held: how many it has, and how many
+    stay in memory. prepared, answer: what goes into the network and comes out of it. prediction: of
+    an input that holds depth already.
+    """
 
     index: int
     identity: Any = None
     rgb: Rgb | None = None
+    pixels: int = 0
+    held: int = 0
+    prepared: Prepared | None = None
+    answer: npt.NDArray[np.float32] | None = None
     prediction: DepthPrediction | None = None
+    camera: Camera | None = None
+    notes: tuple[str, ...] = ()
     error: str | None = None
     ended_job: bool = False
     seconds: float = 0.0
@@ -113,20 +132,22 @@ class _Job:
     def __init__(
         self,
         plan: JobPlan,
-        estimator: Estimator,
+        estimator: Estimator | None,
         journal: Journal | None,
         on_result: OnResult | None,
         reporting: Mapping[str, Any],
+        stored: Stored | None,
     ) -> None:
         self.plan, self.estimator, self.journal = plan, estimator, journal
-        self.on_result, self.reporting = on_result, reporting
+        self.on_result, self.reporting, self.stored = on_result, reporting, stored
+        self._batch_size = 1 if estimator is None else estimator.batch_size
         self.stopped: str | None = None  # why nothing new is begun
         self._hopeless = False  # nor anything written
         self._results: list[ItemResult | None] = [None] * len(plan.items)
         self._told = 0
         self._began = time.monotonic()
         self._started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        self._model = {
+        self._model = estimator and {
             "checkpoint": estimator.sha256 or estimator.name,
             "config": estimator.config.to_dict(),
             "input_size": estimator.input_size,
@@ -134,16 +155,15 @@ class _Job:
         }
 
     def run(self) -> None:
-        workers, batch = self.plan.options.workers, self.estimator.batch_size
+        workers, batch = self.plan.options.workers, self._batch_size
         with ExitStack() as stages:
-            read = stages.enter_context(
-                closing(
-                    _closable(ordered_map(self._read, self._waiting(), workers=workers, ahead=max(workers, batch) + 1))
-                )
+            read = ordered_map(
+                self._read, self._waiting(), workers=workers, ahead=max(workers, batch) + 1, cost=_reading_cost
             )
-            predicted = stages.enter_context(closing(_closable(self._predict(read))))
-            written = ordered_map(self._write, predicted, workers=workers, ahead=2 * workers)
-            for _ in stages.enter_context(closing(_closable(written))):
+            stages.enter_context(closing(read))
+            predicted = stages.enter_context(closing(self._predict(read)))
+            written = ordered_map(self._write, predicted, workers=workers, ahead=2 * workers, cost=_writing_cost)
+            for _ in stages.enter_context(closing(written)):
                 self._tell()
         self._tell()
 
@@ -156,20 +176,9 @@ class _Job:
                 result or ItemResult(source, "not run") for source, result in zip(sources, self._results, strict=True)
             ),
             folder=str(self.plan.folder),
-            checkpoint={
-                "name": estimator.name,
-                "sha256": estimator.sha256,
-                "licence": estimator.licence,
-                "kind": estimator.config.kind,
-                "unit": "m" if estimator.config.kind == "metric" else "none",
-                "max_depth_m": estimator.config.max_depth_m,
-                "encoder": estimator.config.encoder,
-            },
+            checkpoint={} if estimator is None else _described(estimator),
             options={
-                "input_size": estimator.input_size,
-                "device": estimator.device,
-                "precision": estimator.precision,
-                "batch_size": estimator.batch_size,
+                **{name: getattr(estimator, name) for name in _RUN_OPTIONS if estimator is not None},
                 **dataclasses.asdict(self.plan.options),
                 **self.plan.product.describe(),
                 **self.reporting,
@@ -208,83 +217,94 @@ class _Job:
         if source.problem:
             item.error = source.problem
             return item
+        rgb: Rgb | None = None
         try:
             item.identity = identity(source)
-            data: bytes | str = source.data if source.data is not None else source.source
-            item.rgb = read_image(data, max_pixels=self.estimator.max_pixels)
+            found = None if self.stored is None else self.stored(source)
+            if found is not None:
+                item.rgb, item.prediction = found
+                item.camera = item.prediction.camera
+                item.pixels = item.held = item.prediction.depth.size
+            elif self.estimator is not None:
+                data: bytes | str = source.data if source.data is not None else source.source
+                rgb, item.camera = read_picture(data, max_pixels=self.estimator.max_pixels)
         except DepthAnythingError as error:
             item.error = str(error).replace("the bytes given", source.label)
         except Exception as error:  # noqa: BLE001 - whatever a decoder makes of hostile bytes, the folder goes on
             item.error = f"'{source.label}' cannot be read ({type(error).__name__}: {error})"
+        if rgb is not None:
+            self._prepare(item, rgb)
         item.seconds = time.monotonic() - began
         return item
 
-    def _predict(self, read: Iterator[_Item]) -> Iterator[_Item]:
-        """Yield items with their predictions, in order; those with an error are settled on the way."""
-        window: list[_Item] = []
-        for item in read:
-            if self.stopped:
-                return
-            window.append(item)
-            if self._is_full(window):
-                yield from self._predict_window(window)
-                window = []
-        if not self.stopped:
-            yield from self._predict_window(window)
-
-    def _is_full(self, window: Sequence[_Item]) -> bool:
-        if self.plan.options.strict and window[-1].error is not None:
-            return True
-        shapes = Counter(item.rgb.shape for item in window if item.rgb is not None)
-        pixels = sum(shape[0] * shape[1] * count for shape, count in shapes.items())
-        batch = self.estimator.batch_size
-        return len(window) >= 4 * batch or pixels > _WINDOW_PIXELS or max(shapes.values(), default=batch) >= batch
-
-    def _predict_window(self, window: Sequence[_Item]) -> Iterator[_Item]:
-        good = [item for item in window if item.rgb is not None and item.error is None]
-        if good and not self._predict_batch(good):
-            for item in good:
-                self._predict_batch([item])
-        for item in window:
-            if self.stopped:
-                return
-            if item.error is None:
-                yield item
-            else:
-                self._settle(item, "failed")
-
-    def _predict_batch(self, items: Sequence[_Item]) -> bool:
-        """Predict pictures together; False when that fails for one of several, which are then to be tried alone."""
-        began = time.monotonic()
-        pictures = [item.rgb for item in items if item.rgb is not None]
-        sources = [self.plan.items[item.index].input.label for item in items]
+    def _prepare(self, item: _Item, rgb: Rgb) -> None:
+        if self.estimator is None:
+            return
+        label = self.plan.items[item.index].input.label
         try:
-            predictions = self.estimator.predict_arrays(pictures, sources)
+            item.prepared = self.estimator.prepare(rgb, label, camera=item.camera)
+        except (DepthAnythingError, MemoryError) as error:
+            item.error = str(error) or _too_little_memory(label)
+        item.pixels = rgb.shape[0] * rgb.shape[1]
+        if self.plan.product.needs_picture:
+            item.rgb, item.held = rgb, item.pixels
+        else:
+            item.rgb = _NO_PICTURE
+
+    def _predict(self, read: Iterator[_Item]) -> Generator[_Item, None, None]:
+        """Yield items with the network's answers, in order; those with an error are settled on the way."""
+        for window in windows(read, self._batch_size, _shape, lambda item: item.held):
+            good = [item for item in window if item.prepared is not None and item.error is None]
+            if good and not self.stopped and not self._run(good):
+                for item in good:
+                    self._run([item])
+            for item in window:
+                if self.stopped:
+                    return
+                if item.error is None:
+                    yield item
+                else:
+                    self._settle(item, "failed")
+
+    def _run(self, items: Sequence[_Item]) -> bool:
+        """Run pictures together; False when that fails for one of several, which are then to be tried alone."""
+        if self.estimator is None:
+            return True
+        began = time.monotonic()
+        try:
+            answers = self.estimator.run([item.prepared for item in items if item.prepared is not None])
         except (DepthAnythingError, MemoryError) as error:
             if len(items) == 1:
-                items[0].error = (
-                    str(error) or f"'{sources[0]}' needs more memory than there is: use a smaller input size"
-                )
+                items[0].error = str(error) or _too_little_memory(self.plan.items[items[0].index].input.label)
             return len(items) == 1
-        for item, prediction in zip(items, predictions, strict=True):
-            item.prediction = prediction
+        for item, answer in zip(items, answers, strict=True):
+            item.answer = answer
             item.seconds += (time.monotonic() - began) / len(items)
         return True
 
-    def _write(self, item: _Item) -> None:
+    def _predicted(self, item: _Item) -> DepthPrediction | None:
+        if item.prepared is None or item.answer is None or self.estimator is None:
+            return item.prediction
+        return self.estimator.finish(item.prepared, item.answer)
+
+    def _write(self, item: _Item) -> _Item:
         planned, began = self.plan.items[item.index], time.monotonic()
-        if self._hopeless or item.prediction is None or item.rgb is None:
-            return
+        if self._hopeless or item.rgb is None:
+            return item
         base = self.plan.folder / planned.stem
         try:
+            prediction = self._predicted(item)
+            if prediction is None:
+                return item
             make_folder(base.parent)
             if self.journal is not None:
                 self.journal.start(item.identity, planned.outputs)
-            self.plan.product.write(item.prediction, item.rgb, base)
+            item.camera = self.plan.product.write(prediction.replace(camera=item.camera), item.rgb, base)
+            item.notes = prediction.provenance.notes
             if self.journal is not None:
                 self.journal.add(item.identity, self._recipes(planned))
-        except DepthAnythingError as error:
-            item.error = str(error)
+        except (DepthAnythingError, MemoryError) as error:
+            item.error = str(error) or _too_little_memory(planned.input.label)
             if isinstance(error, OutputError) and _is_hopeless(error):
                 self._hopeless = True
                 item.ended_job = self.stopped is None
@@ -294,13 +314,16 @@ class _Job:
                     (self.plan.folder / name).unlink(missing_ok=True)
         item.seconds += time.monotonic() - began
         self._settle(item, "failed" if item.error else "done")
+        item.rgb = item.prepared = item.answer = item.prediction = None  # others of its window are still to come
+        return item
 
     def _settle(self, item: _Item, status: Status) -> None:
         planned = self.plan.items[item.index]
         outputs = () if status == "failed" else tuple(str(self.plan.folder / name) for name in planned.outputs)
+        camera = item.camera.describe() if item.camera is not None and status == "done" else None
         strict = status == "failed" and self.plan.options.strict and not self.stopped
         result = ItemResult(
-            planned.input.label, status, outputs, item.error, item.seconds, ended_job=item.ended_job or strict
+            planned.input.label, status, outputs, item.error, item.seconds, item.ended_job or strict, camera, item.notes
         )
         if strict:
             self.stopped = f"stopped at the first failure ({result.message})"
@@ -314,9 +337,32 @@ class _Job:
                 self.on_result(result, self._told, len(self._results))
 
 
-def _closable(stage: Iterator[Any]) -> Any:
-    """Return a stage as what it is, a generator: closing it waits for its threads."""
-    return stage
+def _described(estimator: Estimator) -> dict[str, Any]:
+    return {
+        "name": estimator.name,
+        "sha256": estimator.sha256,
+        "licence": estimator.licence,
+        "kind": estimator.config.kind,
+        "unit": "m" if estimator.config.kind == "metric" else "none",
+        "max_depth_m": estimator.config.max_depth_m,
+        "encoder": estimator.config.encoder,
+    }
+
+
+def _reading_cost(item: _Item) -> Cost:
+    return item.pixels, item.held
+
+
+def _writing_cost(item: _Item) -> Cost:
+    return item.pixels, 0
+
+
+def _shape(item: _Item) -> tuple[int, int] | None:
+    return None if item.prepared is None else item.prepared.network_size
+
+
+def _too_little_memory(label: str) -> str:
+    return f"'{label}' needs more memory than there is: use a smaller input size"
 
 
 def _is_hopeless(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ original import; everything in this package goes through `preprocess`, which doe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,39 +18,87 @@ from depth_anything_v2.config import Preprocessing
 from depth_anything_v2.errors import OptionError
 
 FloatImage = npt.NDArray[np.floating[Any]]
+RgbImage = FloatImage | npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+TOKEN_PIXELS = 14 * 14  # what limits in tokens count, whatever the patch of the model
+_BAND_PIXELS = 4_000_000  # of an integer picture that are floats at a time
+_BAND_VALUES = 65_536  # of a depth map: fits into the cache of a core
 
 
-def network_size(height: int, width: int, input_size: int, multiple_of: int = 14) -> tuple[int, int]:
+def network_size(
+    height: int, width: int, input_size: int, multiple_of: int = 14, max_tokens: int | None = None
+) -> tuple[int, int]:
     """Return (new_height, new_width) of the network input for a picture of height x width pixels.
 
     One scale for both sides, max(input_size / height, input_size / width), so that the shorter side
     becomes input_size; each side is then rounded half-to-even to a multiple, and rounded up instead
     where that would fall below input_size (the original's 'lower_bound' rule).
 
-    Raises OptionError when a length is not positive.
+    max_tokens: where that has more tokens (of 14 x 14 pixels), both sides shrink until it has not: the shorter
+    side is rounded down to a multiple, the longer one follows the picture's aspect, as long as a shorter side
+    of one multiple leaves room for it.
+
+    Raises OptionError when a length or the limit is not positive.
     """
     if min(height, width, input_size, multiple_of) < 1:
         raise OptionError(f"sizes must be positive: height {height}, width {width}, input size {input_size}")
+    if max_tokens is not None and max_tokens < 1:
+        raise OptionError(f"the token limit must be at least 1, not {max_tokens}")
     scale = max(input_size / height, input_size / width)
 
     def side(length: int) -> int:
         rounded = int(np.round(scale * length / multiple_of)) * multiple_of
         return rounded if rounded >= input_size else int(np.ceil(scale * length / multiple_of)) * multiple_of
 
-    return side(height), side(width)
+    new_height, new_width = side(height), side(width)
+    if max_tokens is None or new_height * new_width <= max_tokens * TOKEN_PIXELS:
+        return new_height, new_width
+    room = max(1, max_tokens * TOKEN_PIXELS // multiple_of**2)  # in squares of one multiple
+    aspect = max(height, width) / min(height, width)
+    short = max(1, math.isqrt(int(room / aspect)))
+    long = max(short, min(round(short * aspect), room // short))
+    sides = (short * multiple_of, long * multiple_of)
+    return sides if height <= width else sides[::-1]
 
 
-def preprocess(rgb: FloatImage, preprocessing: Preprocessing, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def preprocess(rgb: RgbImage, preprocessing: Preprocessing, size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Return the (3, height, width) float32 network input of an RGB picture.
 
-    rgb: (H, W, 3) floating point in [0, 1]; size: (height, width), normally from `network_size`.
-    Resized in the precision of the input (float64 in the original), then (x - mean) / std.
+    rgb: (H, W, 3) floating point in [0, 1], or uint8 or uint16, whose largest value stands for 1; size:
+    (height, width), normally from `network_size`. Floats are resized in their own precision (float64 in the
+    original), integers in float32; then (x - mean) / std.
     """
     shrinks = size[0] <= rgb.shape[0] and size[1] <= rgb.shape[1]
-    area = preprocessing.interpolation == "area" and shrinks
-    resized = cv2.resize(rgb, (size[1], size[0]), interpolation=cv2.INTER_AREA if area else cv2.INTER_CUBIC)
-    mean, std = np.array(preprocessing.mean, rgb.dtype), np.array(preprocessing.std, rgb.dtype)
-    return np.ascontiguousarray(((resized - mean) / std).transpose(2, 0, 1), dtype=np.float32)
+    method = cv2.INTER_AREA if preprocessing.interpolation == "area" and shrinks else cv2.INTER_CUBIC
+    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
+    if rgb.dtype.kind == "f":
+        resized = cv2.resize(rgb, (size[1], size[0]), interpolation=method)
+    else:
+        resized = _resize_integers(rgb, size, method)
+        full_scale = 255 if rgb.dtype == np.uint8 else 65535  # undone here, where the picture is small
+        mean, std = mean * full_scale, std * full_scale
+    mean, std = mean.astype(resized.dtype), std.astype(resized.dtype)
+    result = np.empty((3, *size), np.float32)
+    for channel in range(3):
+        result[channel] = (resized[:, :, channel] - mean[channel]) / std[channel]
+    return result
+
+
+def _resize_integers(rgb: npt.NDArray[Any], size: tuple[int, int], method: int) -> npt.NDArray[np.float32]:
+    """Return the picture as float32 in `size`, without a float copy of all of a large one.
+
+    The interpolation is separable, so the bands of a large one are resized along their rows first.
+    """
+    height, width = rgb.shape[:2]
+    rows = max(1, _BAND_PIXELS // width)
+    if rows >= height:
+        narrow = rgb.astype(np.float32)
+    else:
+        narrow = np.empty((height, size[1], 3), np.float32)
+        for top in range(0, height, rows):
+            band = rgb[top : top + rows].astype(np.float32)
+            narrow[top : top + rows] = cv2.resize(band, (size[1], band.shape[0]), interpolation=method)
+    return np.asarray(cv2.resize(narrow, (size[1], size[0]), interpolation=method), np.float32)
 
 
 def resize_depth(depth: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
@@ -59,18 +108,27 @@ def resize_depth(depth: npt.NDArray[np.float32], height: int, width: int) -> npt
     """
     if depth.shape == (height, width):
         return depth
-    for axis, length in ((1, width), (0, height)):
-        source = depth.shape[axis]
-        step = (source - 1) / (length - 1) if length > 1 else 0.0
-        position = np.arange(length, dtype=np.float64) * step
-        low = np.minimum(position.astype(np.intp), source - 1)
-        high = np.minimum(low + 1, source - 1)
-        weight = (position - low).astype(np.float32)
-        if axis == 0:
-            weight = weight[:, None]
-        first = depth.take(low, axis)
-        depth = first + (depth.take(high, axis) - first) * weight
-    return depth
+    low, high, weight = _neighbours(depth.shape[1], width)
+    rows = depth.take(low, axis=1)
+    rows += (depth.take(high, axis=1) - rows) * weight
+    low, high, weight = _neighbours(depth.shape[0], height)
+    result = np.empty((height, width), np.float32)
+    band = max(1, _BAND_VALUES // width)
+    for top in range(0, height, band):
+        part, here = result[top : top + band], slice(top, top + band)
+        np.take(rows, low[here], axis=0, out=part, mode="clip")
+        difference = rows.take(high[here], axis=0)
+        difference -= part
+        difference *= weight[here, None]
+        part += difference
+    return result
+
+
+def _neighbours(source: int, length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Return, for each of `length` places, the source places below and above, and the weight of that above."""
+    position = np.arange(length, dtype=np.float64) * ((source - 1) / (length - 1) if length > 1 else 0.0)
+    low = np.minimum(position.astype(np.intp), source - 1)
+    return low, np.minimum(low + 1, source - 1), (position - low).astype(np.float32)
 
 
 class Resize:

@@ -108,7 +108,8 @@ class PageSession:
         """Return the options of the command line for its own checkpoint; for others only where they run."""
         if offer.name == self.options.checkpoint:
             return self.options
-        return EstimatorOptions(offer.name, offline=True, device=self.options.device, precision=self.options.precision)
+        how = {name: getattr(self.options, name) for name in ("engine", "device", "precision", "exact")}
+        return EstimatorOptions(offer.name, offline=True, **how)
 
     def compute(self, path: Path | None, checkpoint: Any, input_size: Any, colormap: str) -> PageResult:
         """Return what the page shows for the picture at `path`.

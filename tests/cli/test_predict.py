@@ -19,6 +19,7 @@ from depth_anything_v2.cli import common
 from depth_anything_v2.cli.main import main
 from depth_anything_v2.estimator import DepthEstimator
 from depth_anything_v2.io import read_depth, read_image
+from depth_anything_v2.io.exif import read_picture
 from depth_anything_v2.version import __version__
 
 Run = Callable[..., Any]
@@ -196,7 +197,9 @@ def test_control_characters_in_names_are_shown_as_escapes(
 
 def test_verbose_says_what_it_runs_on(predict: Run) -> None:
     photo(Path("a.png"))
-    assert "lite0 on cpu, float32, input size 64, batches of 3" in predict("a.png", "-v", "--batch-size", 3).err
+    said = predict("a.png", "-v", "--batch-size", 3, "--exact").err
+    assert "lite0 by torch on cpu, float32, input size 64, batches of 3" in said
+    assert "lite0 by openvino on cpu, float32" in predict("a.png", "-v", "--overwrite", "--precision", "float32").err
 
 
 @pytest.mark.parametrize(
@@ -300,7 +303,7 @@ def test_addresses_good_missing_and_hanging(predict: Run, server: str, monkeypat
 
     from depth_anything_v2.jobs import runner
 
-    monkeypatch.setattr(runner, "read_image", functools.partial(read_image, timeout_s=0.5))
+    monkeypatch.setattr(runner, "read_picture", functools.partial(read_picture, timeout_s=0.5))
     outcome = predict(f"{server}/hangs/x.jpg", f"{server}/missing.jpg", f"{server}/ok.png?v=1")
     assert outcome.status == 1
     failures = [line for line in outcome.err.splitlines() if line.startswith("failed: ")]

@@ -19,6 +19,7 @@ import pytest
 from picture_files import photo
 from PIL import Image
 
+from depth_anything_v2 import planner
 from depth_anything_v2.io import read_depth, read_image
 from depth_anything_v2.jobs.journal import JOURNAL
 
@@ -56,13 +57,10 @@ def spoil(folder: Path, name: str) -> str:
     if name == "bomb.png":
         bomb(path, 30_000)
         return r"is 30000 x 30000 pixels \(900\.0 megapixels\), above the limit of 300: shrink it or raise the limit"
-    if name == "thin.png":
-        photo(path, 1, 5000)
-        return r"is 5000 x 1 pixels: .* tokens, over the limit of 32768; an input size of \d+ or less fits$"
     raise AssertionError(name)
 
 
-@pytest.mark.parametrize("name", ["zero.jpg", "truncated.jpg", "text.jpg", "deep.tif", "bomb.png", "thin.png"])
+@pytest.mark.parametrize("name", ["zero.jpg", "truncated.jpg", "text.jpg", "deep.tif", "bomb.png"])
 def test_a_bad_picture_is_one_sentence_and_the_others_are_done(predict: Run, name: str) -> None:
     photo(Path("in/a.png"))
     photo(Path("in/z.png"))
@@ -78,14 +76,36 @@ def test_a_bad_picture_is_one_sentence_and_the_others_are_done(predict: Run, nam
     assert outcome.out.startswith("2 done, 1 failed")
 
 
-def test_the_input_size_that_a_thin_picture_is_offered_fits(predict: Run) -> None:
-    photo(Path("thin.png"), 1, 300)
-    refused = predict("thin.png", "--max-tokens", 2000)
-    assert refused.status == 1
-    size = re.search(r"over the limit of 2000; an input size of (\d+) or less fits$", refused.err, re.MULTILINE)
-    assert size is not None
-    assert predict("thin.png", "--max-tokens", 2000, "--input-size", size[1]).status == 0
-    assert read_image("out/thin.png").shape == (1, 300, 3)
+def test_thin_pictures_are_done_with_a_note_each(predict: Run) -> None:
+    for name, height, width in (("flat", 1, 5000), ("tall", 5000, 1), ("band", 100, 5000), ("usual", 40, 50)):
+        photo(Path(f"in/{name}.png"), height, width)
+    outcome = predict("in", "--max-tokens", 2000, "-f", "npz")
+    assert outcome.status == 0
+    notes = [line for line in outcome.err.splitlines() if line.startswith("note: in/")]
+    assert [note.split(": ")[1] for note in notes] == ["in/band.png", "in/flat.png", "in/tall.png"]
+    assert all("pixels instead of" in note and "2000 tokens (max tokens)" in note for note in notes)
+    for name, shape in (("flat", (1, 5000)), ("tall", (5000, 1)), ("band", (100, 5000))):
+        prediction = read_depth(f"out/{name}.npz")
+        assert prediction.depth.shape == shape
+        assert prediction.provenance.notes == (notes[0].partition(".png: ")[2],) or name != "band"
+    assert "note: in/" not in predict("in", "--max-tokens", 2000, "--overwrite", "-q").err
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_refused_with_the_size_that_does(
+    predict: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "free_memory", lambda: 400_000_000)
+    monkeypatch.setattr(planner, "resident_bytes", lambda: 0)
+    photo(Path("in/large.png"), 200, 400)
+    photo(Path("in/tall.png"), 60, 20)
+    refused = predict("in", "--input-size", 960)
+    assert (refused.status, left_in("out")) == (1, [])
+    size = re.search(
+        r"failed: 'in/large.png' would need about .* an input size of (\d+) or less fits$", refused.err, re.M
+    )
+    assert size is not None, refused.err
+    assert predict("in/large.png", "--input-size", size[1]).status == 0
+    assert read_image("out/large.png").shape == (200, 400, 3)
 
 
 def left_in(folder: str) -> list[str]:

@@ -25,7 +25,7 @@ sys.path.insert(0, {tests!r})
 from picture_files import FakeEstimator
 from depth_anything_v2.cli.main import main
 from depth_anything_v2.jobs.options import EstimatorOptions
-EstimatorOptions.load = lambda self, progress=False: FakeEstimator(delay={delay})
+EstimatorOptions.load = lambda self, **how: FakeEstimator(delay={delay})
 sys.exit(main())
 """
 

@@ -112,9 +112,9 @@ def test_an_error_that_no_reader_foresaw_does_not_stop_it_either(monkeypatch: py
     def read(source: str, **_options: Any) -> Any:
         if source.endswith("00.png"):
             raise ZeroDivisionError("corrupt header")
-        return read_image(source)
+        return read_image(source), None
 
-    monkeypatch.setattr("depth_anything_v2.jobs.runner.read_image", read)
+    monkeypatch.setattr("depth_anything_v2.jobs.runner.read_picture", read)
     report = run("in")
     assert statuses(report) == ["failed", "done"]
     assert "ZeroDivisionError: corrupt header" in report.failures[0].message

@@ -1,0 +1,159 @@
+"""Converted models beside the checkpoints: made once per checkpoint, engine, version, precision and processor.
+
+Everything here is a convenience: a folder that can't be written, or an entry that is damaged, costs the time of
+converting again, never an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+import shutil
+import tempfile
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from depth_anything_v2.checkpoints import cache
+from depth_anything_v2.errors import OutputError
+from depth_anything_v2.io.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, atomic_path, make_folder, output_error
+
+LAYOUT = 1  # raised when what an entry holds changes; older entries are then made anew
+RECORD = "entry.json"
+
+Key = Mapping[str, Any]  # JSON data; 'checkpoint' (SHA-256), 'engine', 'version', 'precision', ...
+
+
+def folder() -> Path:
+    """Return the folder of converted models, inside the cache folder of the checkpoints."""
+    return cache.cache_dir() / "converted"
+
+
+def find(key: Key) -> Path | None:
+    """Return the folder of an entry whose files are as they were written; a damaged entry is removed."""
+    place = folder() / _name(key)
+    try:
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        whole = all(_checksum(place / name) == known for name, known in record["files"].items())
+    except FileNotFoundError:
+        whole = False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if whole:
+        return place
+    if place.exists():
+        discard(place)
+    return None
+
+
+def discard(place: Path) -> None:
+    """Remove an entry, first under another name, so that nobody finds half of it."""
+    aside = place.with_name(_temporary())
+    with contextlib.suppress(OSError):
+        place.rename(aside)
+        shutil.rmtree(aside)
+
+
+def add(key: Key, build: Callable[[Path], None]) -> tuple[Path, str | None]:
+    """Return the folder of a new entry that `build` fills, and None; or one for this process only, and why.
+
+    The entry appears complete or not at all; of two processes that make it at once, the first to finish wins.
+    A folder for this process only is removed when the process ends.
+    """
+    place = folder() / _name(key)
+    try:
+        make_folder(folder())
+        work = folder() / _temporary()
+        work.mkdir()
+    except (OSError, OutputError) as error:
+        return _passing(build, error)
+    try:
+        build(work)
+        _finish(work, key)
+        try:
+            work.rename(place)
+        except OSError:
+            if not (place / RECORD).is_file():  # nobody was faster: the folder itself refuses
+                raise
+    except OSError as error:
+        return _passing(build, error)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    _remove_outdated(key, place)
+    return place, None
+
+
+def recall(key: Key) -> Any:
+    """Return what `remember` kept under this key, or None."""
+    try:
+        return json.loads((folder() / f"{_name(key)}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def remember(key: Key, data: Any) -> None:
+    """Keep JSON data for later processes, where the folder can be written."""
+    with contextlib.suppress(OutputError):
+        make_folder(folder())
+        with atomic_path(folder() / f"{_name(key)}.json") as temporary:
+            temporary.write_text(json.dumps(data), encoding="utf-8")
+
+
+def entries() -> Iterator[tuple[Path, dict[str, Any], int]]:
+    """Yield every entry: its folder, its key and its size in bytes."""
+    for record in sorted(folder().glob(f"*/{RECORD}")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            data = json.loads(record.read_text(encoding="utf-8"))
+            yield record.parent, dict(data["key"]), sum(int(size) for size, _ in data["files"].values())
+
+
+def _name(key: Key) -> str:
+    text = json.dumps({"layout": LAYOUT, **key}, sort_keys=True)
+    said = [str(key[part]) for part in ("engine", "version", "precision") if part in key]
+    return "-".join([str(key["checkpoint"])[:12], *said, hashlib.sha256(text.encode()).hexdigest()[:12]])
+
+
+def _temporary() -> str:
+    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+
+
+def _checksum(path: Path) -> list[int]:
+    size, value = 0, 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            size, value = size + len(block), zlib.crc32(block, value)
+    return [size, value]
+
+
+def _finish(work: Path, key: Key) -> None:
+    files = {path.name: _checksum(path) for path in sorted(work.iterdir())}
+    (work / RECORD).write_text(json.dumps({"key": dict(key), "files": files}, indent=1), encoding="utf-8")
+
+
+def _passing(build: Callable[[Path], None], error: Exception) -> tuple[Path, str]:
+    reason = str(error if isinstance(error, OutputError) else output_error(folder(), error))  # type: ignore[arg-type]
+    try:
+        work = Path(tempfile.mkdtemp(prefix="depth-anything-"))
+        weakref.finalize(_kept, shutil.rmtree, work, ignore_errors=True)
+        build(work)
+    except OSError as again:
+        raise output_error(Path(tempfile.gettempdir()), again) from again
+    return work, f"the converted model is not kept, so that every start converts it again: {reason}"
+
+
+class _Kept:
+    """What lives as long as the process: folders made for it are removed with it."""
+
+
+_kept = _Kept()
+
+
+def _remove_outdated(key: Key, place: Path) -> None:
+    """Remove entries that differ from this one only in the versions that made them."""
+    for other, known, _ in entries():
+        if other != place and {**known, "version": key.get("version")} == dict(key):
+            discard(other)
