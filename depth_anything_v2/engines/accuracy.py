@@ -52,32 +52,37 @@ class Accuracy:
         return f"relative error {self.relative_error:.1e}, order of pixel pairs {self.order:.2%}"
 
 
-def inputs(config: ModelConfig) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield the example photographs as (1, 3, H, W) network inputs, at the model's own input size."""
+def inputs(config: ModelConfig, size: tuple[int, int] | None = None) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the example photographs as (1, 3, H, W) network inputs, at the model's own input size or in one `size`."""
     steps = config.preprocessing
     for path in sorted(PHOTOGRAPHS.glob("*.jpg")):
         rgb = to_float(read_image(path))
-        shape = network_size(rgb.shape[0], rgb.shape[1], steps.input_size, steps.multiple_of)
+        shape = size or network_size(rgb.shape[0], rgb.shape[1], steps.input_size, steps.multiple_of)
         yield preprocess(rgb, steps, shape)[None]
 
 
-def measure(reference: Engine, candidate: Engine, config: ModelConfig) -> Accuracy:
-    """Compare an engine with the float32 one on every example photograph."""
+def compare(exact: npt.NDArray[np.float32], near: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Return relative error and order of pixel pairs of two results, as in `Accuracy`."""
+    first, second = exact.astype(np.float64).ravel(), near.astype(np.float64).ravel()
+    norm = float(np.linalg.norm(first))
+    error = float(np.linalg.norm(second - first)) / norm if norm else float(np.abs(second).max())
+    order = pair_order(second, first, pairs=_PAIRS)
+    return (error if np.isfinite(error) else np.inf), (1.0 if np.isnan(order) else order)
+
+
+def measure(reference: Engine, candidate: Engine, config: ModelConfig, size: tuple[int, int] | None = None) -> Accuracy:
+    """Compare an engine with the float32 one on every example photograph; size: the only one that they take."""
     worst_error, worst_order = 0.0, 1.0
     spent: dict[str, list[float]] = {"reference": [], "candidate": []}
-    for batch in inputs(config):
+    for batch in inputs(config, size):
         results = []
         for who, engine in (("reference", reference), ("candidate", candidate)):
             engine(batch)  # the first pass at a size prepares it
             began = time.perf_counter()
-            results.append(engine(batch).astype(np.float64).ravel())
+            results.append(engine(batch))
             spent[who].append(time.perf_counter() - began)
-        exact, near = results
-        norm = float(np.linalg.norm(exact))
-        error = float(np.linalg.norm(near - exact)) / norm if norm else float(np.abs(near).max())
-        worst_error = max(worst_error, error if np.isfinite(error) else np.inf)
-        order = pair_order(near, exact, pairs=_PAIRS)
-        worst_order = min(worst_order, 1.0 if np.isnan(order) else order)
+        error, order = compare(*results)
+        worst_error, worst_order = max(worst_error, error), min(worst_order, order)
     ratio = float(np.median(np.divide(spent["candidate"], spent["reference"])))
     return Accuracy(worst_error, worst_order, ratio)
 

@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OPSET = 18
 _CUDA = "CUDAExecutionProvider"
+_SMALL = 1024  # values; what has fewer stays float32
 
 
 def runtime() -> Any:
@@ -64,7 +65,7 @@ def convert(model: nn.Module, config: ModelConfig, static: tuple[int, int] | Non
     if config.family == "dinov2":
         encoder: Any = model.pretrained
         encoder.exportable = True
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet():
         program = torch.onnx.export(
             model,
             (torch.zeros(2, 3, height, width),),
@@ -80,9 +81,66 @@ def convert(model: nn.Module, config: ModelConfig, static: tuple[int, int] | Non
     return program
 
 
+def save_exported(program: Any, path: Path, metadata: Mapping[str, str], *, half: bool = False) -> None:
+    """Write what `convert` returned, or an `onnx.ModelProto` made from it, as a file for others to use, too.
+
+    metadata: of `Exported.metadata`; half: weights of 16 bit, which become 32 bit again when the file is loaded.
+    Weights of more than 2 GB lie in a second file, PATH.data.
+    """
+    if not hasattr(program, "model"):
+        import onnx
+
+        onnx.helper.set_model_props(program, dict(metadata))
+        onnx.save(program, path)
+        return
+    _forget_sources(program.model)
+    if half:
+        _halve_weights(program.model.graph)
+    program.model.metadata_props.update(metadata)
+    program.save(path)
+
+
+def to_proto(program: Any) -> Any:
+    """Return what `convert` returned as an `onnx.ModelProto`, which holds at most 2 GB."""
+    _forget_sources(program.model)
+    return program.model_proto
+
+
+def _forget_sources(model: Any) -> None:
+    """Take out which lines of source code made each operator: their paths are nobody else's business."""
+    model.graph.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in (*node.inputs, *node.outputs):
+            if value is not None:
+                value.metadata_props.clear()
+
+
+def _halve_weights(graph: Any) -> None:
+    """Store float32 weights as float16, each followed by a Cast to float32, which the runtime does once."""
+    import onnx_ir
+
+    for name, value in list(graph.initializers.items()):
+        weight = value.const_value
+        if weight is None or weight.dtype != onnx_ir.DataType.FLOAT or weight.size < _SMALL:
+            continue
+        halved = weight.numpy().astype(np.float16)
+        if not np.isfinite(halved).all():
+            continue
+        stored = onnx_ir.Value(name=f"{name}.float16", const_value=onnx_ir.tensor(halved, name=f"{name}.float16"))
+        stored.shape, stored.dtype = value.shape, onnx_ir.DataType.FLOAT16
+        cast = onnx_ir.node("Cast", [stored], {"to": onnx_ir.DataType.FLOAT})
+        cast.outputs[0].name = name
+        value.replace_all_uses_with(cast.outputs[0])
+        del graph.initializers[name]
+        graph.register_initializer(stored)
+        graph.insert_before(graph[0], cast)
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's warnings and log lines, on operators this model does not have, from the user."""
+def quiet() -> Iterator[None]:
+    """Keep what an exporter prints, warns of and logs, on operators this model does not have, from the user."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

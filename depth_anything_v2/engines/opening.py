@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from depth_anything_v2.checkpoints import ResolvedCheckpoint
+from depth_anything_v2.checkpoints import ResolvedCheckpoint, cache
+from depth_anything_v2.checkpoints.exported import Exported, exported_engine, read_exported, weights_file
 from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.engines import accuracy, store
 from depth_anything_v2.engines.accuracy import Accuracy
@@ -20,18 +22,27 @@ from depth_anything_v2.engines.source import Source
 from depth_anything_v2.errors import CheckpointFormatError, OptionError
 from depth_anything_v2.version import __version__
 
+if TYPE_CHECKING:
+    from depth_anything_v2.engines.openvino_engine import Network
+
 _BLOB, _ONNX, _EMBEDDING = "model.blob", "model.onnx", "positions.npy"
+_KEPT_SHAPES, _KEPT_BYTES = 4, 500_000_000  # of each network: the sizes of one camera, held in two ways
 
 
 @dataclass(frozen=True)
 class Opened:
-    """An engine with the model in it. notes: sentences for the user; accuracy: of a precision that 'auto' chose."""
+    """An engine with the model in it.
+
+    notes: sentences for the user; accuracy: of a precision that 'auto' chose; exported: what the file says of itself
+    where it is an exported model.
+    """
 
     engine: Engine
     config: ModelConfig
     licence: str | None
     notes: tuple[str, ...]
     accuracy: Accuracy | None = None
+    exported: Exported | None = None
 
 
 def open_engine(resolved: ResolvedCheckpoint, request: Request, on_wait: Callable[[str], None] | None = None) -> Opened:
@@ -41,10 +52,12 @@ def open_engine(resolved: ResolvedCheckpoint, request: Request, on_wait: Callabl
 
     Raises OptionError, CheckpointError, MissingExtraError.
     """
-    engine, device = choose(request.engine, request.device)
     if request.precision not in PRECISIONS:
         raise OptionError(f"unknown precision '{request.precision}': {', '.join(PRECISIONS)}")
     source = Source(resolved, request, on_wait or (lambda _: None))
+    if exported_engine(resolved.path) is not None:
+        return _open_exported(source)
+    engine, device = choose(request.engine, request.device)
     if engine.startswith("torch"):
         return _open_torch(source, device, compiled=engine == "torch-compile")
     return _open_openvino(source) if engine == "openvino" else _open_onnx(source, device)
@@ -93,58 +106,76 @@ class _OpenVINO:
     def __init__(self, source: Source, config: ModelConfig) -> None:
         self.source, self.config = source, config
         self._converted: Any = None
-        self._compiled: dict[str, bytes] = {}
 
-    def key(self, precision: str) -> dict[str, Any]:
+    def key(self, precision: str, shape: Sequence[int] | None = None) -> dict[str, Any]:
+        """Return the key in the store of the network, or of what was compiled of it for a shape."""
         from depth_anything_v2.engines import openvino_engine
 
-        return {
-            **_key(self.source, self.config, "openvino", openvino_engine.version(), openvino_engine.processor()),
-            "precision": precision,
-        }
+        key = _key(self.source, self.config, "openvino", openvino_engine.version(), openvino_engine.processor())
+        return {**key, "precision": precision, **({} if shape is None else {"shape": list(shape)})}
 
     def open(self, precision: str) -> tuple[Engine, str | None]:
         """Return the engine from its entry in the store, made or made anew if need be, and a note for the user."""
-        place = store.find(self.key(precision))
-        if place is not None:
-            try:
-                return self._engine((place / _BLOB).read_bytes(), _embedding(place), precision), None
-            except (CheckpointFormatError, OSError, ValueError):
-                store.discard(place)
-        place, note = store.add(self.key(precision), lambda work: self._write(work, precision))
-        return self._engine((place / _BLOB).read_bytes(), _embedding(place), precision), note
+        from depth_anything_v2.engines import openvino_engine
+
+        place, note = store.find(self.key(precision)), None
+        if place is None:
+            place, note = store.add(self.key(precision), lambda work: self._write(work, precision))
+
+        network = openvino_engine.Network(place / openvino_engine.NETWORK, precision, _Kept(self, precision))
+        return self._engine(network, _embedding(place)), note
 
     def fresh(self, precision: str) -> Engine:
-        """Return the engine from the checkpoint itself."""
-        return self._engine(self._bytes(precision), self._trained_embedding(), precision)
+        """Return the engine from the checkpoint itself, for any shape."""
+        from depth_anything_v2.engines import openvino_engine
 
-    def _engine(self, blob: bytes, embedding: npt.NDArray[np.float32] | None, precision: str) -> Engine:
+        network = openvino_engine.Network(self._network(), precision, one_shape=False)
+        return self._engine(network, self._trained_embedding())
+
+    def _engine(self, network: Network, embedding: npt.NDArray[np.float32] | None) -> Engine:
         from depth_anything_v2.engines.openvino_engine import OpenVINOEngine
 
         fallback: Callable[[], Engine] | None = None
-        if precision != "float32":
+        if network.precision != "float32":
             fallback = lambda: self.open("float32")[0]  # noqa: E731 - in one line it says all
-        return OpenVINOEngine(blob, self.config, precision, embedding=embedding, fallback=fallback)
+        return OpenVINOEngine(network, self.config, embedding=embedding, fallback=fallback)
 
-    def _bytes(self, precision: str) -> bytes:
+    def _network(self) -> Any:
         from depth_anything_v2.engines import openvino_engine
 
-        if precision not in self._compiled:
-            if self._converted is None:
-                self.source.on_wait(f"making {self.source.resolved.name} ready for OpenVINO on this machine, once")
-                self._converted = openvino_engine.convert(self.source.model(), self.config)
-            self._compiled[precision] = openvino_engine.compile_to_bytes(self._converted, precision)
-        return self._compiled[precision]
+        if self._converted is None:
+            self.source.on_wait(f"making {self.source.resolved.name} ready for OpenVINO on this machine, once")
+            self._converted = openvino_engine.convert(self.source.model(), self.config)
+        return self._converted
 
     def _trained_embedding(self) -> npt.NDArray[np.float32] | None:
         found = self.source.load().state.get("pretrained.pos_embed")
         return None if found is None else found.numpy()
 
     def _write(self, work: Path, precision: str) -> None:
-        (work / _BLOB).write_bytes(self._bytes(precision))
+        from depth_anything_v2.engines import openvino_engine
+
+        openvino_engine.save(self._network(), work, precision)
         embedding = self._trained_embedding()
         if embedding is not None:
             np.save(work / _EMBEDDING, embedding)
+
+
+class _Kept:
+    """What was compiled for one shape, between processes."""
+
+    def __init__(self, conversion: _OpenVINO, precision: str) -> None:
+        self._key = functools.partial(conversion.key, precision)
+
+    def find(self, shape: Sequence[int]) -> bytes | None:
+        place = store.find(self._key(shape))
+        return None if place is None else (place / _BLOB).read_bytes()
+
+    def add(self, shape: Sequence[int], compiled: bytes) -> None:
+        def write(work: Path) -> None:
+            (work / _BLOB).write_bytes(compiled)
+
+        store.offer(self._key(shape), write, _KEPT_SHAPES, _KEPT_BYTES)
 
 
 def _embedding(place: Path) -> npt.NDArray[np.float32] | None:
@@ -155,11 +186,7 @@ def _embedding(place: Path) -> npt.NDArray[np.float32] | None:
 def _open_onnx(source: Source, device: str) -> Opened:
     from depth_anything_v2.engines import onnx_engine
 
-    if source.request.precision not in ("auto", "float32"):
-        raise OptionError(
-            f"the engine onnx computes in float32, not in {source.request.precision}: leave --precision out, "
-            "or use another engine"
-        )
+    _check_onnx_precision(source.request)
     onnx_engine.runtime()  # told before anything is converted
     config, licence, notes = source.describe()
     # The file is the same for every version of the runtime; another version of this package may convert otherwise.
@@ -180,6 +207,77 @@ def _open_onnx(source: Source, device: str) -> Opened:
     return Opened(engine, config, licence, (*notes, *([note] if note else [])))
 
 
+def _check_onnx_precision(request: Request) -> None:
+    if request.precision not in ("auto", "float32"):
+        raise OptionError(
+            f"the engine onnx computes in float32, not in {request.precision}: leave --precision out, "
+            "or use another engine"
+        )
+
+
+def _open_exported(source: Source) -> Opened:
+    """Open a file that `depth-anything export` wrote: it decides the engine, and nothing is converted."""
+    request, path = source.request, source.resolved.path
+    exported = read_exported(path)
+    if request.engine not in ("auto", exported.engine):
+        name = "ONNX" if exported.engine == "onnx" else "OpenVINO"
+        raise OptionError(
+            f"{path} is an {name} model and runs through the engine {exported.engine} only, not {request.engine}: "
+            "leave the engine (and exact) out, or name the checkpoint that it was exported from"
+        )
+    _, device = choose(exported.engine, request.device)
+    notes = (*source.resolved.notes, *exported.check_reading(str(path), **request.reading))
+    if exported.engine == "onnx":
+        from depth_anything_v2.engines import onnx_engine
+
+        _check_onnx_precision(request)
+        engine: Engine = onnx_engine.OnnxEngine(path, exported.config, device)
+        measured = None
+    else:
+        engine, measured = _open_exported_openvino(source, exported)
+    engine.precision = _with_weights(engine.precision, exported.precision)
+    return Opened(engine, exported.config, exported.licence, notes, measured, exported)
+
+
+def _with_weights(computed: str, stored: str) -> str:
+    """Return what a result is exact to: in what the engine computes, and in what the weights are stored."""
+    if stored == "int8":
+        return "int8" if computed == "float32" else f"int8+{computed}"
+    return "float16-weights" if (computed, stored) == ("float32", "float16") else computed
+
+
+def _open_exported_openvino(source: Source, exported: Exported) -> tuple[Engine, Accuracy | None]:
+    from depth_anything_v2.engines import openvino_engine
+
+    conversion = _ExportedOpenVINO(source, exported.config)
+    precision, measured = source.request.precision, None
+    if precision == "auto":
+        candidates = [name for name in openvino_engine.precisions() if name != "float32"]
+        key = conversion.key("auto")
+        precision, measured = _fastest(source, key, candidates, conversion.fresh, exported.config, exported.static)
+    openvino_engine.check_precision(precision)
+    return conversion.open(precision)[0], measured
+
+
+class _ExportedOpenVINO(_OpenVINO):
+    """An exported file, which needs no conversion; what was compiled of it for one shape is kept all the same."""
+
+    def key(self, precision: str, shape: Sequence[int] | None = None) -> dict[str, Any]:
+        weights = cache.file_digest(weights_file(self.source.resolved.path))
+        return {**super().key(precision, shape), "weights": weights}
+
+    def open(self, precision: str) -> tuple[Engine, str | None]:
+        from depth_anything_v2.engines import openvino_engine
+
+        network = openvino_engine.Network(self.source.resolved.path, precision, _Kept(self, precision))
+        return self._engine(network, None), None
+
+    def fresh(self, precision: str) -> Engine:
+        from depth_anything_v2.engines import openvino_engine
+
+        return self._engine(openvino_engine.Network(self.source.resolved.path, precision, one_shape=False), None)
+
+
 def _key(
     source: Source, config: ModelConfig, engine: str, version: str, processor: str | None = None
 ) -> dict[str, Any]:
@@ -198,13 +296,14 @@ def _fastest(
     candidates: Sequence[str],
     engine_in: Callable[[str], Engine],
     config: ModelConfig,
+    size: tuple[int, int] | None = None,
 ) -> tuple[str, Accuracy | None]:
     """Return the fastest precision that passes the accuracy gate and is worth it, measured once and remembered."""
     known = store.recall(key) or {}
     found = {name: accuracy.from_record(known[name]) for name in candidates if name in known}
     if set(candidates) != {name for name, result in found.items() if result}:
         source.on_wait(f"measuring how exact {' and '.join(candidates)} is, once")
-        found = {name: accuracy.measure(engine_in("float32"), engine_in(name), config) for name in candidates}
+        found = {name: accuracy.measure(engine_in("float32"), engine_in(name), config, size) for name in candidates}
         store.remember(key, {name: result.to_dict() for name, result in found.items() if result})
     paying = {name: result for name, result in found.items() if result and result.pays}
     if not paying:

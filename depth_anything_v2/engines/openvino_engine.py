@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import queue
 import sys
-import tempfile
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from depth_anything_v2.checkpoints.files import METADATA_KEY
 from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.engines.base import Engine, check_batch
 from depth_anything_v2.engines.positions import sample_positions
-from depth_anything_v2.errors import CheckpointFormatError, MissingExtraError, OptionError
+from depth_anything_v2.errors import CheckpointFormatError, MissingExtraError, OptionError, OutputError
 
 if TYPE_CHECKING:
     from torch import nn
 
 # Our name of a precision -> OpenVINO's, and the capability that a processor must have for it.
 PRECISIONS = {"float32": ("f32", "FP32"), "bfloat16": ("bf16", "BF16"), "float16": ("f16", "FP16")}
+NETWORK = "network.xml"  # beside it network.bin, the weights
 _CACHED_SIZES = 8
+_OFTEN = 25  # pictures of one shape, after which compiling for it has paid: it takes about as long as one pass
+_OWN_SHAPES = 3  # each holds the weights once more
+
+Shape = tuple[int, int, int]  # number of pictures, height, width
+
+
+class Keep(Protocol):
+    """Where compiled networks lie between processes."""
+
+    def find(self, shape: Shape) -> bytes | None: ...
+    def add(self, shape: Shape, compiled: bytes) -> None: ...
+
+
 _core: Any = None
 _lock = threading.Lock()
 
@@ -78,11 +94,14 @@ def check_precision(precision: str) -> str:
     return precision
 
 
-def convert(model: nn.Module, config: ModelConfig) -> Any:
+def convert(
+    model: nn.Module, config: ModelConfig, *, self_contained: bool = False, static: tuple[int, int] | None = None
+) -> Any:
     """Return an `openvino.Model` of a torch model: any batch size, height and width.
 
     Inputs: 'image' (N, 3, H, W) and, for a transformer, 'positions' (1, 1 + tokens, dim), which `OpenVINOEngine`
-    samples in float32; output: 'depth' (N, H, W). `model` is used up.
+    samples in float32; output: 'depth' (N, H, W). self_contained: the position embedding is sampled in the graph,
+    so that 'image' is the only input; static: its one (height, width). `model` is used up.
     """
     import torch
     from torch import nn
@@ -104,7 +123,10 @@ def convert(model: nn.Module, config: ModelConfig) -> Any:
     image = torch.zeros(1, 3, rows * multiple, columns * multiple)
     shapes, names = [openvino.PartialShape([-1, 3, -1, -1])], ["image"]
     wrapped, example = model, (image,)
-    if config.family == "dinov2":
+    if config.family == "dinov2" and self_contained:
+        encoder: Any = model.pretrained
+        encoder.exportable = True
+    elif config.family == "dinov2":
         wrapped, example = Positioned(), (image, torch.zeros(1, 1 + rows * columns, config.embed_dim))  # type: ignore[assignment]
         shapes.append(openvino.PartialShape([1, -1, config.embed_dim]))
         names.append("positions")
@@ -113,34 +135,104 @@ def convert(model: nn.Module, config: ModelConfig) -> Any:
         converted = openvino.convert_model(wrapped, example_input=example, input=shapes)
     for port, name in zip((*converted.inputs, *converted.outputs), (*names, "depth"), strict=True):
         port.get_tensor().set_names({name})
+    if static is not None:
+        converted.reshape({converted.input("image"): [-1, 3, *static]})
     return converted
 
 
-def compile_to_bytes(model: Any, precision: str) -> bytes:
-    """Return a converted model compiled for this processor, as `OpenVINOEngine` takes it."""
-    with tempfile.TemporaryDirectory() as folder:
-        if precision != "float32":
-            # Weights of 16 bit: the processor makes 16 bit of them anyway, and a file of half the size loads faster.
-            path = Path(folder) / "model.xml"
-            import_openvino().save_model(model, path, compress_to_fp16=True)
-            model = core().read_model(path)
-        compiled = core().compile_model(model, "CPU", _settings(precision))
-        exported = compiled.export_model()
-        return exported.getvalue() if isinstance(exported, io.BytesIO) else bytes(exported)
+def save_exported(model: Any, path: Path, metadata: Mapping[str, str], *, half: bool = False) -> None:
+    """Write a model that `convert` made self-contained as an .xml with its .bin, for others to use, too.
+
+    metadata: of `Exported.metadata`; half: weights of 16 bit. Raises OutputError.
+    """
+    for key, value in metadata.items():
+        model.set_rt_info(value, key if key == METADATA_KEY else ["model_info", key])
+    try:
+        import_openvino().save_model(model, path, compress_to_fp16=half)
+    except RuntimeError as error:
+        raise OutputError(f"cannot write '{path}': OpenVINO says '{error}'") from error
+
+
+def save(model: Any, folder: Path, precision: str) -> None:
+    """Write a converted model as NETWORK into a folder, for `Network`."""
+    # In half precision the processor makes 16 bit of the weights anyway: a file of half the size loads faster.
+    import_openvino().save_model(model, folder / NETWORK, compress_to_fp16=precision != "float32")
+
+
+class Network:
+    """A converted model, compiled for this processor when it is needed: for one shape, or for any.
+
+    model: the file that `save` wrote, or an `openvino.Model`. keep: for what is compiled for one shape. one_shape:
+    whether compiling for one shape is wanted at all.
+
+    Raises CheckpointFormatError when the model cannot be loaded.
+    """
+
+    def __init__(self, model: Any, precision: str, keep: Keep | None = None, *, one_shape: bool = True) -> None:
+        self.precision, self.one_shape = precision, one_shape
+        self._model, self._keep = model, keep
+
+    def compiled(self, shape: Shape | None) -> Any:
+        """Return the `openvino.CompiledModel` for images of `shape`, None for any."""
+        if shape is None or self._keep is None:
+            return self._compile(shape)
+        kept = self._keep.find(shape)
+        if kept is not None:
+            with contextlib.suppress(RuntimeError):  # of another make, for all its key says: compile again
+                return core().import_model(kept, "CPU", _settings(self.precision))
+        compiled = self._compile(shape)
+        self._keep.add(shape, _exported(compiled))
+        return compiled
+
+    def _compile(self, shape: Shape | None) -> Any:
+        try:
+            model = core().read_model(self._model) if isinstance(self._model, Path) else self._model.clone()
+            if shape is not None:
+                number, height, width = shape
+                model.reshape({model.input("image"): [number, 3, height, width]})
+            return core().compile_model(model, "CPU", _settings(self.precision))
+        except RuntimeError as error:
+            raise CheckpointFormatError(
+                f"a converted model cannot be loaded by OpenVINO {version()} ({error})"
+            ) from error
+
+
+def _exported(compiled: Any) -> bytes:
+    exported = compiled.export_model()
+    return exported.getvalue() if isinstance(exported, io.BytesIO) else bytes(exported)
 
 
 def _settings(precision: str) -> dict[str, str]:
     return {"INFERENCE_PRECISION_HINT": PRECISIONS[precision][0], "PERFORMANCE_HINT": "LATENCY"}
 
 
+class _Requests:
+    """A compiled model and its idle requests, of which every thread takes one of its own."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
+
+    def infer(self, inputs: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = self._compiled.create_infer_request()
+        try:
+            result: npt.NDArray[np.float32] = request.infer(inputs)[0]
+        finally:
+            self._idle.put(request)
+        return result
+
+
 class OpenVINOEngine:
-    """A compiled network on the processor.
+    """A converted network on the processor.
 
-    compiled: what `compile_to_bytes` returned, or an `openvino.CompiledModel`; embedding: the trained position
-    embedding (1, 1370, dim) of a model that `convert` made, None for one without that input; fallback: makes the
-    float32 engine that computes again what is not finite in lower precision.
+    The first shape, and one that comes again and again, is compiled for itself, which is a little faster and needs
+    less memory; all others share a network compiled for any shape.
 
-    Raises CheckpointFormatError when the bytes cannot be loaded.
+    embedding: the trained position embedding (1, 1370, dim) of a model that `convert` made, None for one without
+    that input; fallback: makes the float32 engine that computes again what is not finite in lower precision.
     """
 
     name = "openvino"
@@ -148,50 +240,47 @@ class OpenVINOEngine:
 
     def __init__(
         self,
-        compiled: Any,
+        network: Network,
         config: ModelConfig,
-        precision: str,
         *,
         embedding: npt.NDArray[np.float32] | None = None,
         fallback: Callable[[], Engine] | None = None,
     ) -> None:
-        if isinstance(compiled, bytes):
-            try:
-                compiled = core().import_model(compiled, "CPU", _settings(precision))
-            except RuntimeError as error:
-                raise CheckpointFormatError(
-                    f"a compiled model cannot be loaded by OpenVINO {version()} ({error})"
-                ) from error
-        self.config, self.precision = config, precision
-        self._compiled, self._embedding, self._fallback = compiled, embedding, fallback
+        self.config, self.precision = config, network.precision
+        self._network, self._embedding, self._fallback = network, embedding, fallback
         self._exact: Engine | None = None
-        self._requests: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._compiled: dict[Shape | None, _Requests] = {}
+        self._seen: Counter[Shape] = Counter()
         self._positions: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         check_batch(batch, self.config)
-        inputs: Mapping[str, Any] = {"image": np.ascontiguousarray(batch, np.float32)}
+        number, _, height, width = batch.shape
+        inputs: dict[str, Any] = {"image": np.ascontiguousarray(batch, np.float32)}
         if self._embedding is not None:
             patch = self.config.preprocessing.multiple_of
-            inputs = {
-                **inputs,
-                "positions": self._sampled(self._embedding, batch.shape[2] // patch, batch.shape[3] // patch),
-            }
-        try:
-            request = self._requests.get_nowait()
-        except queue.Empty:
-            request = self._compiled.create_infer_request()
-        try:
-            result: npt.NDArray[np.float32] = request.infer(inputs)[0]
-        finally:
-            self._requests.put(request)
+            inputs["positions"] = self._sampled(self._embedding, height // patch, width // patch)
+        result = self._requests((number, height, width)).infer(inputs)
         if self._fallback is None or np.isfinite(result).all():
             return result
         warnings.warn(f"{self.precision} gave values that are not finite; run again in float32", stacklevel=2)
         with self._lock:
             self._exact = self._exact or self._fallback()
         return self._exact(batch)
+
+    def _requests(self, shape: Shape) -> _Requests:
+        with self._lock:
+            if shape in self._compiled:
+                return self._compiled[shape]
+            self._seen[shape] += 1
+            own = sum(known is not None for known in self._compiled)
+            first = not self._compiled
+            worth = first or (self._seen[shape] >= _OFTEN and own < _OWN_SHAPES)
+            chosen = shape if worth and self._network.one_shape else None
+            if chosen not in self._compiled:
+                self._compiled[chosen] = _Requests(self._network.compiled(chosen))
+            return self._compiled[chosen]
 
     def _sampled(self, embedding: npt.NDArray[np.float32], rows: int, columns: int) -> npt.NDArray[np.float32]:
         with self._lock:

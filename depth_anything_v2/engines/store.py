@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from depth_anything_v2.checkpoints import cache
 from depth_anything_v2.errors import OutputError
 from depth_anything_v2.io.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, atomic_path, make_folder, output_error
 
-LAYOUT = 1  # raised when what an entry holds changes; older entries are then made anew
+LAYOUT = 2  # raised when what an entry holds changes; older entries are then made anew
 RECORD = "entry.json"
 
 Key = Mapping[str, Any]  # JSON data; 'checkpoint' (SHA-256), 'engine', 'version', 'precision', ...
@@ -34,7 +35,10 @@ def folder() -> Path:
 
 
 def find(key: Key) -> Path | None:
-    """Return the folder of an entry whose files are as they were written; a damaged entry is removed."""
+    """Return the folder of an entry whose files are as they were written; a damaged entry is removed.
+
+    Its time of change becomes now, for `offer`.
+    """
     place = folder() / _name(key)
     try:
         record = json.loads((place / RECORD).read_text(encoding="utf-8"))
@@ -44,6 +48,8 @@ def find(key: Key) -> Path | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if whole:
+        with contextlib.suppress(OSError):
+            os.utime(place)
         return place
     if place.exists():
         discard(place)
@@ -64,13 +70,34 @@ def add(key: Key, build: Callable[[Path], None]) -> tuple[Path, str | None]:
     The entry appears complete or not at all; of two processes that make it at once, the first to finish wins.
     A folder for this process only is removed when the process ends.
     """
-    place = folder() / _name(key)
     try:
-        make_folder(folder())
-        work = folder() / _temporary()
-        work.mkdir()
+        return _make(key, build), None
     except (OSError, OutputError) as error:
         return _passing(build, error)
+
+
+def offer(key: Key, build: Callable[[Path], None], most: int, most_bytes: int) -> None:
+    """Keep what can be made again in a moment, where the folder can be written.
+
+    Of the entries that differ from this one in their 'shape' alone, the `most` that were used last stay, and of
+    those as many as `most_bytes` hold, but at least one.
+    """
+    with contextlib.suppress(OSError, OutputError):
+        place = _make(key, build)
+        alike = {**key, "shape": None}
+        others = [(path, size) for path, known, size in entries() if {**known, "shape": None} == alike]
+        others.sort(key=lambda entry: (entry[0] == place, entry[0].stat().st_mtime), reverse=True)
+        held = 0
+        for position, (path, size) in enumerate(others):
+            held += size
+            if position and (position >= most or held > most_bytes):
+                discard(path)
+
+
+def _make(key: Key, build: Callable[[Path], None]) -> Path:
+    place, work = folder() / _name(key), folder() / _temporary()
+    make_folder(folder())
+    work.mkdir()
     try:
         build(work)
         _finish(work, key)
@@ -79,12 +106,10 @@ def add(key: Key, build: Callable[[Path], None]) -> tuple[Path, str | None]:
         except OSError:
             if not (place / RECORD).is_file():  # nobody was faster: the folder itself refuses
                 raise
-    except OSError as error:
-        return _passing(build, error)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     _remove_outdated(key, place)
-    return place, None
+    return place
 
 
 def recall(key: Key) -> Any:
