@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         OutputExistsError,
     )
     from depth_anything_v2.estimator import DepthEstimator
+    from depth_anything_v2.point_cloud import PointCloud
     from depth_anything_v2.prediction import DepthPrediction, Provenance
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "CheckpointSpec": "checkpoints",
     "DepthEstimator": "estimator",
     "DepthPrediction": "prediction",
+    "PointCloud": "point_cloud",
     "Provenance": "prediction",
     "align": "alignment",
     "list_checkpoints": "checkpoints",
@@ -71,6 +73,7 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "OutputExistsError",
+    "PointCloud",
     "Provenance",
     "__version__",
     "align",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from depth_anything_v2.camera import SAME_ASPECT, Camera
 from depth_anything_v2.config import Geometry, Kind
 from depth_anything_v2.errors import AlignmentError, DepthKindError, InputError, OptionError
-from depth_anything_v2.prediction import DepthPrediction
+from depth_anything_v2.prediction import ALIGNED, DepthPrediction
 from depth_anything_v2.robust_fit import AffineFit, Floats, Values, fit_affine_robust, fit_scale_shift
 
 __all__ = ["AffineFit", "Alignment", "align", "fit_affine_robust", "fit_alignment", "fit_scale_shift"]
@@ -27,6 +27,7 @@ Samples = npt.ArrayLike | DepthPrediction
 
 REACH = 10.0  # times the farthest distance that was used: beyond it nothing measured backs the fit
 _SPREAD = 1.01  # farthest / nearest distance from which on a shift can be told from a scale
+_EXACT = 0.002  # of a distance: a tape, millimetres in 16 bits and the pixel that was meant are no better
 _ALL_PAIRS = 500  # points up to which each one is compared with every other
 _MAX_SAMPLES = 200_000  # of a measured map: more do not make the fit better
 _WEAK_ERROR, _WEAK_SHARE = 0.25, 0.6  # a typical error above, or a share of inliers below, is worth a word
@@ -106,7 +107,7 @@ class Alignment:
         shift = f" {'-' if self.fit.shift < 0 else '+'} {abs(self.fit.shift):.6g}" if self.fit.shift else ""
         p = "p" if self.kind == "relative" else "1/predicted depth"
         return (
-            f"aligned by {int(used.sum())} of {used.size} points: 1/depth = {self.fit.scale:.6g} * {p}{shift}, "
+            f"{ALIGNED} {int(used.sum())} of {used.size} points: 1/depth = {self.fit.scale:.6g} * {p}{shift}, "
             f"residual {self.fit.residual:.3g} 1/m, typical error {float(np.median(self.errors[used])):.2%}, "
             f"measured {self.measured_m[used].min():.4g} to {self.measured_m[used].max():.4g} m, valid up to "
             f"{self.limit_m:.4g} m"
@@ -206,7 +207,9 @@ def _checked_fit(predicted: Floats, metres: Floats, scale_only: bool, seed: int)
             "the scale would be negative: most points that the prediction shows as nearer are farther by the distances "
             "given; are they inverse depth instead of metres, or are x and y swapped?"
         )
-    fit = fit_affine_robust(predicted, 1 / metres, scale_only=scale_only, rising=True, weights=metres, seed=seed)
+    fit = fit_affine_robust(
+        predicted, 1 / metres, scale_only=scale_only, rising=True, weights=metres, exact=_EXACT, seed=seed
+    )
     if not scale_only:
         _refuse_one_distance(metres[fit.inliers], " that agree")
     if fit.scale == 0:

@@ -62,7 +62,7 @@ class Camera:
         if widest > MAX_FOV_DEG:
             raise OptionError(
                 f"a focal length of {self.fx:g} pixels on a picture of {self.width} x {self.height} is a field of view "
-                f"of {widest:.0f} degrees, which no pinhole camera has: {_mistake(self.fx, self.width)}"
+                f"of {widest:.0f} degrees, which no pinhole camera has: {_mistake(self.fx)}"
             )
 
     @property
@@ -103,7 +103,8 @@ class Camera:
         cx = (width - 1) / 2 if cx is None else cx
         cy = (height - 1) / 2 if cy is None else cy
         camera = cls(width, height, fx, fy, cx, cy, source)
-        _refuse_unlikely(camera)
+        refuse_unlikely_focal(camera)
+        _refuse_unlikely_middle(camera)
         return camera
 
     @classmethod
@@ -280,7 +281,7 @@ class Camera:
         names = ("width", "height", "fx", "fy", "cx", "cy")
         missing = [name for name in names if name not in data]
         if missing:
-            raise OptionError(f"a camera needs {', '.join(names)}: {', '.join(missing)} is missing")
+            raise OptionError(f"a camera needs {', '.join(names)}: missing is {', '.join(missing)}")
         try:
             values: dict[str, Any] = {name: float(data[name]) for name in names}
         except (TypeError, ValueError) as error:
@@ -328,21 +329,21 @@ def _numbers(matrix: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise OptionError(f"a camera matrix K is 3 x 3 numbers: {error}") from error
 
 
-def _mistake(focal: float, width: int) -> str:
+def _mistake(focal: float) -> str:
     if focal < 3:
         return "are the intrinsics normalised? Multiply fx and cx by the width, fy and cy by the height"
     return f"is {focal:g} in millimetres? Give it so, with the width of the sensor, or give the field of view"
 
 
-def _refuse_unlikely(camera: Camera) -> None:
-    width, height = camera.width, camera.height
-    size = f"a picture of {width} x {height}"
+def refuse_unlikely_focal(camera: Camera) -> None:
+    """Raise OptionError for focal lengths that a user hardly means in pixels of this picture, naming the mistake."""
+    size = f"a picture of {camera.width} x {camera.height}"
     horizontal, vertical = camera.fov_deg
     # A phone's or a camera's focal length in millimetres is 2 to 100; read as pixels it is a very wide lens.
     if max(horizontal, vertical) > 120 and camera.fx <= 100:
         raise OptionError(
             f"a focal length of {camera.fx:g} pixels on {size} is a field of view of {horizontal:.0f} degrees: "
-            + _mistake(camera.fx, width)
+            + _mistake(camera.fx)
         )
     if max(horizontal, vertical) < MIN_FOV_DEG:
         raise OptionError(
@@ -353,6 +354,11 @@ def _refuse_unlikely(camera: Camera) -> None:
         raise OptionError(
             f"fx {camera.fx:g} and fy {camera.fy:g} differ by more than a factor of two: are both in pixels of {size}?"
         )
+
+
+def _refuse_unlikely_middle(camera: Camera) -> None:
+    width, height = camera.width, camera.height
+    size = f"a picture of {width} x {height}"
     across, down = (2 * camera.cx + 1) / width, (2 * camera.cy + 1) / height
     outside = not (0 <= across <= 2 and 0 <= down <= 2)
     # Off the middle by one factor both ways: what a matrix of the same scene at another size looks like.

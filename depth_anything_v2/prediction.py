@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from depth_anything_v2.point_cloud import PointCloud
 
 SATURATION = 0.99  # of max_depth_m: a metric model answers "at least this far" from here on
+# How notes begin that say that the scale is no longer the model's own.
+ALIGNED, CORRECTED = "aligned by", "focal correction"
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,13 @@ class DepthPrediction:
         `CheckpointSpec.canonical_focal_px`. max_depth_m scales along. Noted in the provenance.
 
         Raises DepthKindError for relative depth, OptionError where the camera or the network's input size is
-        not known, or the camera is only assumed.
+        not known, the camera is only assumed, or the scale was corrected or aligned before.
         """
         if self.kind != "metric":
             raise DepthKindError("focal correction is about metres, and relative depth has none")
+        before = [note for note in self.provenance.notes if note.startswith((ALIGNED, CORRECTED))]
+        if before:
+            raise OptionError(f"leave out the focal correction: the scale of this depth was set before ({before[-1]})")
         if self.camera is None or self.camera.assumed or self.provenance.network_size is None:
             raise OptionError(
                 "focal correction needs the camera's focal length, and nothing tells it: give the camera (fx, a field "
@@ -164,7 +169,7 @@ class DepthPrediction:
         factor = focal / canonical_focal_px
         limit = None if self.max_depth_m is None else self.max_depth_m * factor
         return self.replace(depth=self.depth * np.float32(factor), max_depth_m=limit).noted(
-            f"focal correction: depth x {factor:.4f} ({focal:.1f} px at the network's input, trained at "
+            f"{CORRECTED}: depth x {factor:.4f} ({focal:.1f} px at the network's input, trained at "
             f"{canonical_focal_px:.1f} px)"
         )
 

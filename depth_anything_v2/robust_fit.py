@@ -18,7 +18,7 @@ _SCORED = 2000  # values on which they are compared
 _POLISHED = 10  # of the best, fitted to their own best values before the winner is chosen
 _ROUNDS = 20  # of least squares and choosing the inliers again; it is stable after three or four
 _SIGMAS = 2.5  # inliers lie within so many standard deviations
-_EXACT = 1e-6  # of the typical value: what rounding to float32 adds is never an outlier
+_EXACT = 1e-6  # of the typical value: what rounding to float32 adds
 
 
 def fit_scale_shift(prediction: Values, target: Values) -> tuple[float, float]:
@@ -57,6 +57,7 @@ def fit_affine_robust(
     rising: bool = False,
     weights: Values | None = None,
     threshold: float | None = None,
+    exact: float = _EXACT,
     seed: int = 0,
 ) -> AffineFit:
     """Fit y ~ scale * x + shift (shift 0 with `scale_only`) to the majority of the values.
@@ -68,7 +69,8 @@ def fit_affine_robust(
 
     rising: only lines that do not fall are considered (scale >= 0). weights: positive, of the same shape, multiply
     the residuals (1 / standard deviation of y). threshold: the largest (weighted) residual of an inlier; None: 2.5
-    standard deviations, estimated from the better half.
+    standard deviations, estimated from the better half, but at least `exact` times the typical (weighted) value: what
+    a measurement cannot tell is never an outlier.
 
     Raises AlignmentError: fewer than two values (one with `scale_only`), x the same everywhere (0 with `scale_only`),
     no two values that agree within `threshold` or that rise; OptionError: other shapes, a threshold or weights that
@@ -86,7 +88,7 @@ def fit_affine_robust(
         raise OptionError("the weights of a fit are finite and positive")
     _check_values(data)
     rng = np.random.default_rng(seed)
-    line, threshold = _best_line(_candidate_lines(data, rng), data.sample(rng), threshold)
+    line, threshold = _best_line(_candidate_lines(data, rng), data.sample(rng), threshold, exact)
     chosen = data.residuals(line) <= threshold
     if data.only(chosen).degenerate:
         raise AlignmentError(f"too few of {data.x.size} values agree within {threshold:g} to fit anything to")
@@ -181,7 +183,7 @@ def _all_lines(data: _Data, rng: np.random.Generator) -> Floats:
     return np.stack([scale, y[i] - scale * x[i]], axis=1)
 
 
-def _best_line(lines: Floats, data: _Data, threshold: float | None) -> tuple[Floats, float]:
+def _best_line(lines: Floats, data: _Data, threshold: float | None, exact: float) -> tuple[Floats, float]:
     """Return the winner of the candidates, polished, and the threshold of its inliers."""
     degrees = 1 if data.scale_only else 2
     half = min(data.x.size, (data.x.size + degrees + 1) // 2)
@@ -203,7 +205,7 @@ def _best_line(lines: Floats, data: _Data, threshold: float | None) -> tuple[Flo
     sigma = 1.4826 * (1 + 5 / max(1, data.x.size - degrees)) * float(costs.min())
     sizes = np.abs(data.y) * data.weights
     typical = float(np.median(sizes)) or float(sizes.max())
-    return winner, max(_SIGMAS * sigma, _EXACT * typical)
+    return winner, max(_SIGMAS * sigma, exact * typical)
 
 
 def _polish(line: Floats, data: _Data, half: int) -> Floats:

@@ -56,6 +56,18 @@ def test_recovers_scale_and_shift_under_30_percent_outliers(kind: str) -> None:
     np.testing.assert_allclose(aligned.depth[near], depth[near], rtol=1e-3)
 
 
+def test_rounding_makes_no_outliers() -> None:
+    """Most points on a wall, whose distance is a whole number of millimetres: the others are no worse for it."""
+    depth = np.full((60, 80), 8.0)
+    depth[40:] = np.linspace(7.9, 2.5, 20)[:, None]
+    prediction = DepthPrediction((1 / depth - SHIFT) / SCALE, "relative")
+    rows = np.repeat([5, 10, 20, 42, 47, 51, 58], [4, 4, 3, 2, 3, 2, 2])
+    points = np.stack([np.arange(20) * 4, rows, np.round(depth[rows, 0], 3)], axis=1)
+    found = fit_alignment(prediction, points)
+    assert found.fit.inlier_share == 1
+    assert found.weak is None
+
+
 def test_what_a_real_prediction_becomes(room: RenderedScene) -> None:
     """The built-in checkpoint on a rendered room: metres within a fifth, in spite of six wrong points of 20."""
     prediction = DepthEstimator.from_pretrained("builtin")(room.image)

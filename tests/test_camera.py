@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depth_anything_v2 import Camera, DepthKindError, DepthPrediction, InputError, OptionError, Provenance
+from depth_anything_v2 import Camera, DepthKindError, DepthPrediction, InputError, OptionError, Provenance, align
 
 # Hypersim's distances along the ray and the depths that follow, at rows and columns of 1024 x 768 pixels, by
 # depth = distance * f / sqrt(x^2 + y^2 + f^2), x = column + 0.5 - 512, y = row + 0.5 - 384, f = 886.81.
@@ -180,7 +180,7 @@ def test_json_brings_it_back() -> None:
     told = json.loads(json.dumps(camera.describe()))
     assert Camera.from_dict(told) == camera
     for name in ("width", "fx", "cy"):
-        with pytest.raises(OptionError, match=f"{name} is missing"):
+        with pytest.raises(OptionError, match=f"missing is {name}"):
             Camera.from_dict({key: value for key, value in told.items() if key != name})
     for nonsense in ("wide", None, [1]):
         with pytest.raises(OptionError, match="as numbers"):
@@ -236,3 +236,13 @@ def test_focal_correction_scales_with_the_lens() -> None:
         metric(provenance=told).with_focal_correction(598.1)
     with pytest.raises(DepthKindError):
         DepthPrediction(np.ones((48, 64)), "relative", camera=camera).with_focal_correction(598.1)
+
+
+def test_a_scale_is_not_corrected_twice() -> None:
+    told = Provenance(checkpoint="x", network_size=(518, 686))
+    corrected = metric(Camera.from_pixels(64, 48, 64), provenance=told).with_focal_correction(598.1)
+    with pytest.raises(OptionError, match=r"set before \(focal correction: depth x 1\.1470"):
+        corrected.with_focal_correction(598.1)
+    aligned = align(metric(Camera.from_pixels(64, 48, 64), provenance=told), [(1, 1, 3.0), (40, 40, 5.0)])
+    with pytest.raises(OptionError, match=r"set before \(aligned by 2 of 2 points"):
+        aligned.with_focal_correction(598.1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +14,14 @@ from depth_anything_v2.cli.camera import (
     CameraOption,
     CxOption,
     CyOption,
+    DiagonalFovOption,
     FocalMmOption,
     FovOption,
     FxOption,
     FyOption,
     SensorWidthOption,
+    VerticalFovOption,
+    describe_cameras,
 )
 from depth_anything_v2.cli.common import (
     CheckpointOption,
@@ -31,7 +34,9 @@ from depth_anything_v2.cli.common import (
     QuietOption,
     RelativeOption,
 )
-from depth_anything_v2.errors import OptionError, OutputExistsError
+from depth_anything_v2.cli.measured import Measured
+from depth_anything_v2.cli.targets import check_target
+from depth_anything_v2.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from depth_anything_v2.alignment import Alignment, Samples
@@ -43,7 +48,8 @@ if TYPE_CHECKING:
     from depth_anything_v2.jobs.options import EstimatorOptions
     from depth_anything_v2.prediction import DepthPrediction
 
-_SOURCES = "--points, --depth, --colmap or --distance"
+    _Picture = tuple[RgbArray, Camera | None, tuple[str, ...]]  # with notes
+
 _LISTED = 20  # points up to which each one's residual is printed
 
 
@@ -52,7 +58,8 @@ def align(
         str,
         typer.Argument(
             metavar="PREDICTION",
-            help="A depth file of this program (npz, exr, tiff, npy, pfm, 16-bit png), or a picture to predict first.",
+            help="A depth file of this program (npz, exr, tiff, npy, pfm, 16-bit png), or a picture to predict first: "
+            "a file, an http(s) address, or - for one on stdin.",
         ),
     ],
     output: Annotated[
@@ -131,6 +138,8 @@ def align(
     focal_mm: FocalMmOption = None,
     sensor_width_mm: SensorWidthOption = None,
     fov: FovOption = None,
+    vertical_fov: VerticalFovOption = None,
+    diagonal_fov: DiagonalFovOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Bring a prediction to metres by measured distances.
@@ -154,69 +163,20 @@ def align(
         )
         if along_ray and colmap is not None:
             raise OptionError("--along-ray is not about --colmap, whose depths are along the axis: leave it out")
-        measured = _Measured(points, depth, depth_scale, colmap, image, scale, tuple(distance or ()))
-        cameras = CameraOptions(camera, fx, fy, cx, cy, focal_mm, sensor_width_mm, fov)
-        targets = _targets(prediction, output, plot, overwrite)
+        measured = Measured(points, depth, depth_scale, colmap, image, scale, tuple(distance or ()))
+        cameras = CameraOptions(camera, fx, fy, cx, cy, focal_mm, sensor_width_mm, fov, vertical_fov, diagonal_fov)
+        targets = _targets([prediction, points, depth], output, plot, overwrite)
         fitting: dict[str, Any] = {"fit": fit, "max_depth_m": max_depth}
         return _run(prediction, kind, loading, measured, cameras, along_ray, fitting, targets, quiet)
 
     raise typer.Exit(common.run_safely(action))
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Where the distances come from: exactly one source."""
-
-    points: Path | None
-    depth: Path | None
-    depth_scale: float | None
-    colmap: Path | None
-    image: str | None
-    metres_per_unit: float | None
-    distances: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        given = [self.points, self.depth, self.colmap, self.distances or None]
-        if sum(source is not None for source in given) != 1:
-            raise OptionError(f"distances come from one source: give {_SOURCES}")
-        if self.depth_scale is not None and self.depth is None:
-            raise OptionError("--depth-scale is about --depth: give both")
-        if self.colmap is None and not (self.image is None and self.metres_per_unit is None):
-            raise OptionError("--image and --scale are about --colmap: give it, too")
-
-    def load(self, name: str, *, stem_suffices: bool) -> Samples | ColmapView:
-        """Return points, a depth map, or what the picture `name` (unless --image says otherwise) sees in the model."""
-        if self.points is not None:
-            from depth_anything_v2.io.points import read_points
-
-            return read_points(self.points)
-        if self.depth is not None:
-            from depth_anything_v2.io.depth_files import read_depth
-
-            try:
-                return read_depth(self.depth, kind="metric", scale=self.depth_scale)
-            except OptionError as error:
-                raise OptionError(f"--depth takes a map in metres: {error}") from error
-        if self.colmap is not None:
-            from depth_anything_v2.io.colmap import read_colmap
-
-            return read_colmap(self.colmap, self.image or name, stem_suffices=stem_suffices and self.image is None)
-        return [_parse_distance(text) for text in self.distances]
-
-
-def _parse_distance(text: str) -> tuple[float, float, float]:
-    try:
-        x, y, metres = (float(value) for value in text.split(","))
-    except ValueError as error:
-        raise OptionError(f"--distance is X,Y,METRES, such as 412,300,1.35, not '{text}'") from error
-    return x, y, metres
-
-
 def _run(
     source: str,
     kind: str | None,
     loading: EstimatorOptions,
-    measured: _Measured,
+    measured: Measured,
     cameras: CameraOptions,
     along_ray: bool,
     fitting: dict[str, Any],
@@ -226,16 +186,14 @@ def _run(
     from depth_anything_v2.alignment import fit_alignment
     from depth_anything_v2.io.atomic import make_folder
     from depth_anything_v2.io.colmap import ColmapView
-    from depth_anything_v2.io.exif import read_picture
-    from depth_anything_v2.io.recognise import recognise
     from depth_anything_v2.prediction import DepthPrediction
 
     output, plot = targets
-    opened = read_picture(source) if recognise(source) == "picture" else _read_prediction(source, kind)
+    opened, source = _open(source, kind)
     name = (opened.provenance.source if isinstance(opened, DepthPrediction) else None) or source
     found = measured.load(name, stem_suffices=isinstance(opened, DepthPrediction))
     # The model comes last: what can be wrong with files is said without waiting for it.
-    prediction = opened if isinstance(opened, DepthPrediction) else _predict(*opened, source, loading, quiet)
+    prediction = opened if isinstance(opened, DepthPrediction) else _predict(opened, source, loading, quiet)
     notes: tuple[str, ...] = ()
     if isinstance(found, ColmapView):
         prediction, samples, notes = _seen_by_colmap(found, prediction, cameras, measured.metres_per_unit)
@@ -255,18 +213,30 @@ def _run(
     return common.OK
 
 
-def _predict(
-    rgb: RgbArray, camera: Camera | None, source: str, loading: EstimatorOptions, quiet: bool
-) -> DepthPrediction:
-    return common.load_estimator(loading, quiet=quiet).predict_arrays([rgb], [source])[0].replace(camera=camera)
+def _predict(picture: _Picture, source: str, loading: EstimatorOptions, quiet: bool) -> DepthPrediction:
+    rgb, camera, notes = picture
+    prediction = common.load_estimator(loading, quiet=quiet).predict_arrays([rgb], [source])[0].replace(camera=camera)
+    for note in notes:
+        prediction = prediction.noted(note)
+    return prediction
 
 
-def _read_prediction(source: str, kind: str | None) -> DepthPrediction:
+def _open(source: str, kind: str | None) -> tuple[DepthPrediction | _Picture, str]:
+    """Return what a depth file or a picture holds, and its name; '-' is a picture on standard input."""
     from depth_anything_v2.io.depth_files import read_depth
+    from depth_anything_v2.io.exif import read_picture
+    from depth_anything_v2.io.recognise import recognise
 
+    if source == "-":
+        try:
+            return read_picture(sys.stdin.buffer.read()), "standard input"
+        except InputError as error:
+            raise InputError(str(error).replace("the bytes given", "standard input")) from error
+    if recognise(source) == "picture":
+        return read_picture(source), source
     if kind not in (None, "relative", "metric"):
         raise OptionError(f"unknown kind '{kind}': choose relative or metric")
-    return read_depth(source, kind=kind)  # type: ignore[arg-type]
+    return read_depth(source, kind=kind), source  # type: ignore[arg-type]
 
 
 def _seen_by_colmap(
@@ -285,8 +255,10 @@ def _seen_by_colmap(
     return cameras.applied(prediction), samples, (unit,)
 
 
-def _targets(source: str, output: Path, plot: Path | None, overwrite: bool) -> tuple[Path, Path | None]:
-    """Return the files to write, which must not be there yet unless they may be replaced."""
+def _targets(
+    sources: Sequence[str | Path | None], output: Path, plot: Path | None, overwrite: bool
+) -> tuple[Path, Path | None]:
+    """Return the files to write: none of the sources, and not there yet unless they may be replaced."""
     from depth_anything_v2.io.depth_files import check_format
     from depth_anything_v2.io.images import IMAGE_SUFFIXES
     from depth_anything_v2.io.recognise import DEPTH_SUFFIXES
@@ -297,7 +269,7 @@ def _targets(source: str, output: Path, plot: Path | None, overwrite: bool) -> t
     elif suffix in IMAGE_SUFFIXES - DEPTH_SUFFIXES:
         raise OptionError(f"'{output.name}' has no suffix of a depth file: {', '.join(sorted(DEPTH_SUFFIXES))}")
     elif suffix not in DEPTH_SUFFIXES:
-        output = output / f"{Path(source).stem}.npz"
+        output = output / ("stdin.npz" if sources[0] == "-" else f"{Path(str(sources[0])).stem}.npz")
     if output == plot:
         raise OptionError(f"'{plot}' cannot be both the depth file and the plot: choose another name for one")
     if plot is not None:
@@ -305,8 +277,8 @@ def _targets(source: str, output: Path, plot: Path | None, overwrite: bool) -> t
 
         check_plot(plot)
     for path in (output, plot):
-        if path is not None and path.exists() and not overwrite:
-            raise OutputExistsError(f"'{path}' is already there: choose another name, or add --overwrite")
+        if path is not None:
+            check_target(path, [source for source in sources if source is not None], overwrite=overwrite)
     return output, plot
 
 
@@ -339,5 +311,6 @@ def _summarise(alignment: Alignment, result: DepthPrediction, output: Path, alon
             verdict = f"{aligned / measured - 1:+.1%}" + ("" if good else ", left out")
             common.say(f"  {x:g},{y:g}: measured {measured:.4g} m, aligned {aligned:.4g} m ({verdict})")
     common.say(alignment.describe())
-    camera = f"; camera: {result.camera}" if result.camera is not None else ""
-    common.say(f"{output}: {result.quantity}, {result.valid.mean():.1%} of the pixels valid{camera}")
+    about = f"{output}: {result.quantity}, {result.valid.mean():.1%} of the pixels valid"
+    camera = describe_cameras([result.camera.describe()] if result.camera is not None else [])
+    common.say("; ".join((about, camera) if camera else (about,)))

@@ -35,14 +35,18 @@ DiagonalFovOption = Annotated[float | None, _option("--diagonal-fov", "DEGREES",
 
 
 def describe_cameras(cameras: Sequence[Mapping[str, Any] | None]) -> str | None:
-    """Return the summary line about the cameras of results, each as `Camera.describe` or None; None where all are."""
+    """Return the summary line about the cameras of results, each as `Camera.describe` or None; None where all are.
+
+    With what is to be known of them (`Camera.notes`) where one camera stands for all.
+    """
     from depth_anything_v2.camera import Camera
 
     known = [Camera.from_dict(data) for data in cameras if data is not None]
     if not known:
         return None
     if len(known) == len(cameras) and len({str(camera) for camera in known}) == 1:
-        return f"camera: {known[0]}"
+        notes = dict.fromkeys(note for camera in known for note in camera.notes)
+        return "; ".join((f"camera: {known[0]}", *notes))
     counts = Counter(camera.source for camera in known)
     parts = [f"{count} by {source}" if source != "assumed" else f"{count} assumed" for source, count in counts.items()]
     parts += [f"{missing} not known"] if (missing := len(cameras) - len(known)) else []

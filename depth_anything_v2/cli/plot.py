@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from depth_anything_v2.cli import common
 from depth_anything_v2.cli.common import ColormapOption, QuietOption
-from depth_anything_v2.errors import InputError, OptionError, OutputExistsError
+from depth_anything_v2.cli.targets import check_target
+from depth_anything_v2.errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from depth_anything_v2.prediction import DepthPrediction
 
 _MOST_MAPS = 12
 
@@ -34,6 +38,10 @@ def plot(
             "--range", metavar="NEAR,FAR", help="Metres at the ends of colours and axes. [default: all valid values]"
         ),
     ] = None,
+    depth_scale: Annotated[
+        float | None,
+        typer.Option("--depth-scale", metavar="METRES", help="Of one count in depth files of other programs."),
+    ] = None,
     colormap: ColormapOption = "spectral",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing diagram.")] = False,
     quiet: QuietOption = False,
@@ -45,20 +53,18 @@ def plot(
 
     def action() -> int:
         from depth_anything_v2.io.atomic import make_folder
-        from depth_anything_v2.io.depth_files import read_depth
         from depth_anything_v2.io.plots import PlotOptions, check_plot, plot_maps
         from depth_anything_v2.io.recognise import recognise
 
         check_plot(output)
         options = PlotOptions(_line(profile), histogram, _range(value_range), colormap)
-        if output.exists() and not overwrite:
-            raise OutputExistsError(f"'{output}' is already there: choose another name, or add --overwrite")
+        check_target(output, files, overwrite=overwrite)
         if len(files) > _MOST_MAPS:
             raise OptionError(f"a diagram shows up to {_MOST_MAPS} maps, not {len(files)}: choose some")
         for file in files:
             if file.exists() and recognise(file) != "depth":
                 raise InputError(f"'{file}' holds no depth but a picture: predict it first (depth-anything predict)")
-        predictions = [read_depth(file) for file in files]
+        predictions = [_read(file, depth_scale) for file in files]
         make_folder(output.parent)
         plot_maps(predictions, _names(files), output, options)
         if not quiet:
@@ -66,6 +72,18 @@ def plot(
         return common.OK
 
     raise typer.Exit(common.run_safely(action))
+
+
+def _read(file: Path, scale: float | None) -> DepthPrediction:
+    """Return the depth in a file; scale: metres of one count where the file does not say what its numbers are."""
+    from depth_anything_v2.io.depth_files import read_depth
+
+    try:
+        return read_depth(file)
+    except InputError:
+        if scale is None:
+            raise
+        return read_depth(file, kind="metric", scale=scale)
 
 
 def _line(text: str | None) -> tuple[float, float, float, float] | None:

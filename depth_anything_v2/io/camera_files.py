@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from depth_anything_v2.camera import Camera
+from depth_anything_v2.camera import Camera, refuse_unlikely_focal
 from depth_anything_v2.errors import InputError, OptionError
 from depth_anything_v2.exif_camera import exif_camera
 from depth_anything_v2.io.atomic import atomic_path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from depth_anything_v2.prediction import DepthPrediction
 
 AUTO = "auto"
+_DISTORTION = {*(f"k{n}" for n in range(1, 7)), "p1", "p2", "d", "dist", "distortion", "distortion_coefficients"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class CameraOptions:
     camera: 'auto' (EXIF) or a file for `read_camera`. fx, fy, cx, cy: pixels of the picture. focal_mm and
     sensor_width_mm belong together. fov_deg (horizontal), vertical_fov_deg, diagonal_fov_deg: degrees.
 
-    Raises OptionError when it is said in two ways, or half.
+    Raises OptionError when it is said in two ways, or half, or with numbers that are no camera's in any picture.
     """
 
     camera: str = AUTO
@@ -65,6 +67,11 @@ class CameraOptions:
                 "a focal length in millimetres says nothing without the width of the sensor: give both, --focal-mm and "
                 "--sensor-width-mm"
             )
+        for focal in (self.fx, self.fy):
+            if focal is not None and not (math.isfinite(focal) and focal > 0):
+                raise OptionError(f"a focal length is a positive number of pixels, not {focal:g}")
+        if "millimetres" in ways or "field of view" in ways:
+            self.camera_for(1000, 1000)  # nonsense is said at once, not for one picture after the other
 
     @property
     def given(self) -> bool:
@@ -78,11 +85,12 @@ class CameraOptions:
     def shaping(self) -> dict[str, Any]:
         """Return what shapes an output, for resuming: as `describe`, a file with the digest of its contents.
 
-        Raises InputError when the file cannot be read.
+        Raises InputError when the file cannot be read, OptionError when it is in no known form.
         """
         if self.camera == AUTO:
             return self.describe()
-        return {"camera": self.camera, "sha256": hashlib.sha256(_read(Path(self.camera))).hexdigest()}
+        data, _ = _load(Path(self.camera))
+        return {"camera": self.camera, "sha256": hashlib.sha256(data).hexdigest()}
 
     def camera_for(
         self, width: int, height: int, exif: Mapping[str, Any] | None = None, *, known: Camera | None = None
@@ -122,20 +130,24 @@ def read_camera(path: str | Path, width: int, height: int) -> Camera:
     """Return the camera in a file, for a picture of width x height pixels.
 
     JSON as `write_camera` writes it (or a depth file's JSON, with the key 'camera'): scaled with a note when
-    the picture has another size of the same shape. Or K alone, 3 x 3, for this size: text with spaces or
-    commas, JSON, or .npy.
+    the picture has another size of the same shape. Distortion (k1, p1, ...) is left out with a note. Or K alone,
+    3 x 3, for this size: text with spaces or commas, JSON, or .npy.
 
     Raises InputError when the file cannot be read, OptionError when it holds no camera, or another picture's.
     """
     path = Path(path)
-    data = _read(path)
+    _, content = _load(path)
     try:
-        content = _content(data)
-        if isinstance(content, dict):
-            return Camera.from_dict(content.get("camera", content)).fitted(width, height)
-        return Camera.from_matrix(content, width, height, source="file")
+        if not isinstance(content, dict):
+            return Camera.from_matrix(content, width, height, source="file")
+        told = content.get("camera", content)
+        camera = Camera.from_dict(told)
+        if "source" not in told:  # not written by us: a person may have mistaken the unit
+            refuse_unlikely_focal(camera)
+        camera = dataclasses.replace(camera, notes=(*camera.notes, *_left_out(told)))
+        return camera.fitted(width, height)
     except OptionError as error:
-        raise OptionError(f"camera file '{path}': {error}") from error
+        raise _refused(path, error) from error
 
 
 def write_camera(camera: Camera, path: str | Path) -> Path:
@@ -145,12 +157,28 @@ def write_camera(camera: Camera, path: str | Path) -> Path:
     return Path(path)
 
 
-def _read(path: Path) -> bytes:
+def _load(path: Path) -> tuple[bytes, Any]:
+    """Return the bytes of a camera file, and what they hold: a dict (JSON object), or numbers."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"cannot read the camera file '{path}': {why}") from error
+    try:
+        return data, _content(data)
+    except OptionError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OptionError) -> OptionError:
+    return OptionError(f"camera file '{path}': {error}")
+
+
+def _left_out(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a note that a distortion was not believed, if there is one."""
+    values = {key: value if isinstance(value, list) else [value] for key, value in told.items()}
+    named = [key for key, value in values.items() if key.lower() in _DISTORTION and any(value)]
+    return (f"the distortion ({', '.join(named)}) is left out: a pinhole has none",) if named else ()
 
 
 def _content(data: bytes) -> Any:

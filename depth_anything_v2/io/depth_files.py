@@ -195,13 +195,14 @@ def _foreign(stored: Stored, path: Path, kind: Kind | None, scale: float | None)
     """Return the depth of a file of another program, as the caller says it is to be understood."""
     if kind is None:
         raise InputError(
-            f"'{path}' does not say what its numbers are: say so, kind='relative' (inverse depth, larger = nearer) or "
-            "kind='metric' (metres)"
+            f"'{path}' does not say what its numbers are: say so, relative (inverse depth, larger = nearer) or "
+            "metric (metres), with kind or, for metres, with the scale (--kind, --depth-scale)"
         )
     integers = stored.values.dtype.kind in "iu"
     if kind == "metric" and integers and scale is None:
         raise InputError(
-            f"'{path}' holds integers and does not say how long one is: give scale, in metres (0.001 for mm)"
+            f"'{path}' holds integers and does not say how long one is: give scale, in metres (0.001 for mm), "
+            "on the command line as --depth-scale"
         )
     if scale is not None and not (0 < scale < float("inf")):
         raise OptionError(f"the scale is a positive number of metres, not {scale:g}")

@@ -34,8 +34,10 @@ def read_exif(source: images.ImageSource) -> dict[str, Any]:
 
 def read_picture(
     source: images.ImageSource, *, max_pixels: int = images.MAX_PIXELS, timeout_s: float = 20.0
-) -> tuple[RgbArray, Camera | None]:
-    """Return the pixels as `read_image` does, and the camera that EXIF tells, None without; read only once.
+) -> tuple[RgbArray, Camera | None, tuple[str, ...]]:
+    """Return the pixels as `read_image` does, the camera that EXIF tells, and where that is None, why; read only once.
+
+    The last are notes on EXIF that was not believed, () where it says nothing of the camera.
 
     Raises what `read_image` raises.
     """
@@ -44,7 +46,8 @@ def read_picture(
         rgb, exif = images.read_image(source, max_pixels=max_pixels), read_exif(source)
     else:
         rgb, exif = decode.decode(*file, max_pixels), _of_bytes(file[0])
-    return rgb, exif_camera(exif, rgb.shape[1], rgb.shape[0])[0]
+    camera, notes = exif_camera(exif, rgb.shape[1], rgb.shape[0])
+    return rgb, camera, () if camera is not None else notes
 
 
 def _of_bytes(data: bytes) -> dict[str, Any]:

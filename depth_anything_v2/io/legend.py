@@ -89,18 +89,18 @@ def coloured(
     if not legend:
         return picture
     height = max(prediction.height, MIN_HEIGHT)
-    bar = draw_legend(prediction, colormap, ends or (0.0, 0.0), height)
+    bar = draw_legend(prediction, colormap, ends, height)
     below = np.full((height - prediction.height, prediction.width, 3), 255, np.uint8)
     return np.concatenate([np.concatenate([picture, below]), bar], axis=1)
 
 
 def draw_legend(
-    prediction: DepthPrediction, colormap: str, ends: tuple[float, float], height: int
+    prediction: DepthPrediction, colormap: str, ends: tuple[float, float] | None, height: int
 ) -> npt.NDArray[np.uint8]:
     """Return (height, W, 3): a bar from near (below) to far (above), in the colours of `colorize`.
 
-    Metric: ticks at round metres, '>' and '<' at the ends where values lie beyond them. Relative: no
-    numbers, they have no unit.
+    ends: the two values, None where there is no valid pixel. Metric: ticks at round metres, '>' and '<' at the ends
+    where values lie beyond them. Relative: no numbers, they have no unit.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -108,7 +108,7 @@ def draw_legend(
     font = ImageFont.load_default(size)
     top, bottom = round(2.8 * size), height - round(1.7 * size)
     bar_left, bar_width = size // 2, max(round(0.9 * size), 8)
-    labels = _labels(prediction, ends, max(2, (bottom - top) // (3 * size)))
+    labels = [] if ends is None else _labels(prediction, ends, max(2, (bottom - top) // (3 * size)))
     title = "no unit" if prediction.kind == "relative" else "metres" + ", ray" * (prediction.geometry == "ray")
     words = ["near", "far", title, *(text for text, _ in labels)]
     text_left = bar_left + bar_width + size // 2
@@ -118,6 +118,7 @@ def draw_legend(
     draw = ImageDraw.Draw(panel)
     rows = bottom - top
     near_first = prediction.kind == "metric"
+    ends = ends or (0.0, 0.0)
     ramp = np.linspace(*(ends[::-1] if near_first else ends), rows, dtype=np.float32)[:, None]
     bar = colorize(
         DepthPrediction(np.repeat(ramp, bar_width, axis=1), prediction.kind),

@@ -58,7 +58,12 @@ def read_mask(path: str | Path, width: int, height: int) -> tuple[npt.NDArray[np
 
 
 def apply_mask(prediction: DepthPrediction, path: str | Path) -> DepthPrediction:
-    """Return the prediction with masked pixels invalid (their values stay), and a note. Raises InputError."""
+    """Return the prediction with masked pixels invalid, and a note. Raises InputError.
+
+    Their values stay, but for saturated ones, which become NaN: invalid anyhow, nothing else would tell that they are
+    masked.
+    """
     mask, resized = read_mask(path, prediction.width, prediction.height)
     note = f"masked by '{path}'{', resized to the picture' * resized}: {mask.mean():.1%} of the pixels"
-    return prediction.replace(valid=prediction.valid & ~mask).noted(note)
+    depth = np.where(mask & ~prediction.valid, np.float32(np.nan), prediction.depth)
+    return prediction.replace(depth=depth, valid=prediction.valid & ~mask).noted(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,8 +70,10 @@ def new_figure(width_in: float, height_in: float) -> Any:
 
 def save_figure(figure: Any, path: Path) -> Path:
     """Write a figure in the format of the suffix, whole or not at all. Raises OutputError."""
+    drawn = io.BytesIO()  # a file that cannot be written is then said by `atomic_path`, and not by matplotlib
+    figure.savefig(drawn, format=path.suffix[1:].lower())
     with atomic_path(path) as file:
-        figure.savefig(file, format=path.suffix[1:].lower())
+        file.write_bytes(drawn.getvalue())
     return path
 
 

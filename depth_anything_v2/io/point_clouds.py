@@ -23,7 +23,7 @@ _TEXT_BLOCK = 1 << 16
 _MAX_BYTES = 2**32 - 1  # of a GLB file
 
 # Numbers of the glTF 2.0 specification.
-_GLTF_FLOAT, _GLTF_UINT16, _GLTF_UINT32 = 5126, 5123, 5125
+_GLTF_FLOAT, _GLTF_UINT32 = 5126, 5125
 _GLTF_ARRAY, _GLTF_INDICES = 34962, 34963
 _GLTF_POINTS, _GLTF_TRIANGLES = 0, 4
 
@@ -106,7 +106,7 @@ def _write_glb(cloud: PointCloud, file: IO[bytes]) -> None:
     if cloud.colors is not None:
         attributes["COLOR_0"] = len(parts)
         parts.append((_linear_colors(cloud.colors), _GLTF_ARRAY))
-        accessors.append({"componentType": _GLTF_UINT16, "normalized": True, "count": count, "type": "VEC4"})
+        accessors.append({"componentType": _GLTF_FLOAT, "count": count, "type": "VEC3"})
     shape: dict[str, Any] = {"attributes": attributes, "mode": _GLTF_POINTS, "material": 0}
     if cloud.faces is not None:
         shape |= {"mode": _GLTF_TRIANGLES, "indices": len(parts)}
@@ -157,10 +157,11 @@ def _defined_normals(normals: npt.NDArray[np.float32], points: npt.NDArray[np.fl
     return filled
 
 
-def _linear_colors(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    """Return (N, 4) uint16 linear RGB and alpha, which glTF's vertex colours are; sRGB by IEC 61966-2-1."""
+def _linear_colors(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return (N, 3) float32 linear RGB in [0, 1], which glTF's vertex colours are; sRGB by IEC 61966-2-1.
+
+    Floats, though glTF has 16-bit integers, too: trimesh and MeshLab keep only the lower eight bits of those.
+    """
     level = np.arange(256) / 255
     linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
-    values = np.full((len(colors), 4), 65535, np.uint16)
-    values[:, :3] = np.rint(linear * 65535).astype(np.uint16)[colors]
-    return values
+    return np.asarray(linear.astype(np.float32)[colors])

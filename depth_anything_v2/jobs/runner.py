@@ -218,6 +218,7 @@ class _Job:
             item.error = source.problem
             return item
         rgb: Rgb | None = None
+        notes: tuple[str, ...] = ()
         try:
             item.identity = identity(source)
             found = None if self.stored is None else self.stored(source)
@@ -227,22 +228,24 @@ class _Job:
                 item.pixels = item.held = item.prediction.depth.size
             elif self.estimator is not None:
                 data: bytes | str = source.data if source.data is not None else source.source
-                rgb, item.camera = read_picture(data, max_pixels=self.estimator.max_pixels)
+                rgb, item.camera, notes = read_picture(data, max_pixels=self.estimator.max_pixels)
         except DepthAnythingError as error:
             item.error = str(error).replace("the bytes given", source.label)
         except Exception as error:  # noqa: BLE001 - whatever a decoder makes of hostile bytes, the folder goes on
             item.error = f"'{source.label}' cannot be read ({type(error).__name__}: {error})"
         if rgb is not None:
-            self._prepare(item, rgb)
+            self._prepare(item, rgb, notes)
         item.seconds = time.monotonic() - began
         return item
 
-    def _prepare(self, item: _Item, rgb: Rgb) -> None:
+    def _prepare(self, item: _Item, rgb: Rgb, notes: tuple[str, ...]) -> None:
         if self.estimator is None:
             return
         label = self.plan.items[item.index].input.label
         try:
             item.prepared = self.estimator.prepare(rgb, label, camera=item.camera)
+            if self.estimator.config.kind == "metric":  # the camera matters little to relative depth
+                item.prepared = item.prepared.noted(notes)
         except (DepthAnythingError, MemoryError) as error:
             item.error = str(error) or _too_little_memory(label)
         item.pixels = rgb.shape[0] * rgb.shape[1]

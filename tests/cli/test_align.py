@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from PIL import Image
 from depth_anything_v2 import Camera, DepthPrediction, Provenance
 from depth_anything_v2.datasets.rendered import render_scene
 from depth_anything_v2.io import read_depth, read_image
+from depth_anything_v2.io.camera_files import write_camera
 
 Run = Callable[..., Any]
 SCENE = render_scene(3, 96, 128, kind="room")
@@ -75,7 +78,7 @@ def test_a_map_in_millimetres_of_another_size(command: Run) -> None:
     assert np.median(np.abs(read_depth("m.npz").depth / DEPTH - 1)) < 0.01
     relative = command("align", "desk.npz", "--depth", "desk.npz", "-o", "n.npz")
     assert relative.status == 2
-    assert "--depth takes a map in metres: 'desk.npz' holds relative depth" in relative.err
+    assert "--depth takes a map in metres, 'desk.npz' holds relative depth" in relative.err
 
 
 @pytest.mark.parametrize("form", ["text", "binary"])
@@ -111,6 +114,9 @@ def test_a_tape_measure_from_the_camera(command: Run) -> None:
     assert outcome.status == 0, outcome.err
     np.testing.assert_allclose(read_depth("m.npz").depth, DEPTH, rtol=1e-3)
     assert "; camera: fx 91.4 px, field of view 70.0 x 55.4 degrees (field of view)" in outcome.out
+    for angle in (("--vertical-fov", 55.4), ("--diagonal-fov", 82.4)):
+        same = command("align", "desk.npz", *arguments, "--along-ray", *angle, "-o", "same.npz", "--overwrite")
+        assert "; camera: fx 91.4 px" in same.out, same.err
     assumed = command("align", "desk.npz", *arguments, "--along-ray", "-o", "n.npz")
     assert "the camera is not known and was assumed" in assumed.err
 
@@ -129,6 +135,23 @@ def test_pictures_are_predicted_first(command: Run, checkpoint: str) -> None:
     assert again.status == 2
     assert "is already there" in again.err
     assert command("align", "photo.png", *spots, *predicting, "-o", "metres", "--overwrite", "-q").out == ""
+
+
+def test_a_picture_on_stdin(command: Run, checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for content, status in ((photo(Path("photo.png")).read_bytes(), 0), (b"nothing", 1)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        given = ("align", "-", "--distance", "9,9,2", "--checkpoint", checkpoint, "--input-size", 64, "--overwrite")
+        outcome = command(*given, "-o", "out")
+        assert outcome.status == status, outcome.err
+    assert "cannot read standard input: it is not a picture" in outcome.err
+    assert read_depth("out/stdin.npz").provenance.source == "standard input"
+
+
+def test_what_is_to_be_known_of_the_camera_is_said(command: Run) -> None:
+    PREDICTION.save("desk.npz")
+    write_camera(Camera.from_fov(256, 192, horizontal_deg=70), "camera.json")
+    outcome = command("align", "desk.npz", *distances((3, 4), (100, 80)), "--camera", "camera.json", "-o", "m.npz")
+    assert outcome.out.endswith("(field of view); scaled from the camera of 256 x 192 pixels\n")
 
 
 def test_a_plot(command: Run) -> None:
@@ -176,6 +199,8 @@ def test_a_plot_without_matplotlib(command: Run, monkeypatch: pytest.MonkeyPatch
         (["desk.npz", "--colmap", "."], 1, "cannot read '.' as a COLMAP model"),
         (["desk.npz", "--colmap", ".", "--along-ray"], 2, "--along-ray is not about --colmap"),
         (["desk.npz", "--distance", "1,2,3", "--image", "a"], 2, "--image and --scale are about --colmap"),
+        (["desk.npz", "--colmap", ".", "--scale", "0"], 2, "--scale is a positive number of metres, not 0"),
+        (["desk.npz", "--depth", "desk.npz"], 2, "a map in metres, 'desk.npz' holds relative depth\n"),
         (["desk.npz", "--distance", "1,2,3", "--depth-scale", "1"], 2, "--depth-scale is about --depth"),
         (["desk.npz", "--distance", "1,2,3", "--fit", "cubic"], 2, "unknown fit 'cubic'"),
         (["desk.npz", "--distance", "1,2,3", "--max-depth", "-1"], 2, "maximum depth is a positive number"),
@@ -207,6 +232,20 @@ def test_a_depth_file_of_another_program_with_its_kind(command: Run) -> None:
         assert "OpenEXR" in outcome.err
         return
     np.testing.assert_allclose(read_depth("out.exr").depth, DEPTH, rtol=1e-3)
+
+
+@pytest.mark.parametrize("lost", ["desk.npz", "map.npy", "p.csv"])
+def test_a_result_never_replaces_an_input(command: Run, lost: str) -> None:
+    PREDICTION.save("desk.npz")
+    np.save("map.npy", DEPTH)
+    points_file(Path("p.csv"))
+    Path("link.npz").symlink_to(lost)
+    before = Path(lost).read_bytes()
+    measured = ("--depth", "map.npy") if lost == "map.npy" else ("--points", "p.csv")
+    outcome = command("align", "desk.npz", *measured, "-o", "link.npz", "--overwrite")
+    assert outcome.status == 2
+    assert "is one of the inputs and would overwrite it" in outcome.err
+    assert Path(lost).read_bytes() == before
 
 
 @pytest.mark.parametrize(("output", "message"), [("x.jpg", "no suffix of a depth file"), ("x.png", "cannot be both")])

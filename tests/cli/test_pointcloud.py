@@ -197,12 +197,18 @@ def test_plot_draws_depth_files_and_says_what_it_cannot_draw(command: Run) -> No
     Path("a").mkdir()
     Path("b").mkdir()
     waves().save("a/m.npz")
+    waves().save("a/m_depth16.png")
     waves().replace(depth=waves().depth * 1.1).save("b/m.npz")
     photo(Path("photo.jpg"))
     done = command("plot", "a/m.npz", "b/m.npz", "-o", "new/p.png", "--profile", "0,5,60,40", "--histogram")
     assert (done.status, done.out) == (0, f"2 maps -> {Path('new/p.png')}\n")
     assert read_image("new/p.png").std() > 10
+    np.save("sensor.npy", np.rint(waves().depth * 1000).astype(np.uint16))
+    assert command("plot", "sensor.npy", "a/m.npz", "-o", "new/s.png", "--depth-scale", 0.001).status == 0
     for arguments, sentence in (
+        (("a/m_depth16.png", "-o", "a/m_depth16.png", "--overwrite"), "one of the inputs"),
+        (("sensor.npy", "-o", "x.png"), "does not say what its numbers are"),
+        (("sensor.npy", "-o", "x.png", "--depth-scale", "0"), "positive number of metres"),
         (("a/m.npz", "-o", "new/p.png"), "already there"),
         (("a/m.npz", "-o", "x.jpg"), ".png, .pdf, .svg"),
         (("photo.jpg", "-o", "x.png"), "predict it first"),

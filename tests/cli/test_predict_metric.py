@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_files import FakeEstimator, photo, replace_model
+from picture_files import FakeEstimator, photo, replace_model, save_tiny_checkpoint
 from PIL import Image
 from video_clips import make_clip
 
@@ -53,11 +53,13 @@ def relative(monkeypatch: pytest.MonkeyPatch, command: Run) -> Run:
     return lambda *arguments: command("predict", "-o", "out", *arguments)
 
 
-def with_exif(path: Path, equivalent_mm: int) -> Path:
+def with_exif(path: Path, equivalent_mm: int, taken: tuple[int, int] | None = None) -> Path:
     with Image.open(photo(path)) as picture:
         exif = Image.Exif()
         exif[271] = "maker"
         exif.get_ifd(0x8769)[41989] = equivalent_mm
+        if taken is not None:
+            exif.get_ifd(0x8769)[40962], exif.get_ifd(0x8769)[40963] = taken
         picture.save(path, exif=exif, quality=95)
     return path
 
@@ -117,6 +119,7 @@ def test_camera_files_are_checked_before_anything_runs_and_against_each_picture(
     assert camera is not None
     assert (camera.fx, camera.notes) == (50, ("scaled from the camera of 128 x 96 pixels",))
     assert "camera file 'camera.json': the camera is that of a picture of 128 x 96 pixels" in outcome.err
+    assert outcome.out.splitlines()[-1] == f"camera: {camera}; scaled from the camera of 128 x 96 pixels"
     assert not Path("out/b.npz").exists()
     assert "1 skipped, 1 failed" in metric("in", "-f", "npz", "--camera", "camera.json", "--resume").out
     Path("camera.json").write_text(json.dumps(Camera.from_pixels(128, 96, 120).describe()))
@@ -127,7 +130,8 @@ def test_mistakes_about_cameras_are_said_in_a_sentence(metric: Run) -> None:
     photo(Path("a.png"), 480, 640)
     for arguments, status, said in (
         (("--fx", 18), 1, "is 18 in millimetres?"),
-        (("--fov", 175), 1, "175 degrees"),
+        (("--fov", 175), 2, "175 degrees"),
+        (("--fx", -500), 2, "positive number of pixels"),
         (("--fov", 60, "--fx", 500), 2, "say in one way"),
         (("--focal-mm", 24), 2, "--sensor-width-mm"),
     ):
@@ -198,6 +202,24 @@ def test_focal_correction_is_recorded(metric: Run, monkeypatch: pytest.MonkeyPat
     replace_model(monkeypatch, lambda _options: Metric(max_depth_m=20.0))
     unknown = metric("a.png", "-f", "npz", "--overwrite", "--fx", 64, "--focal-correction")
     assert "nothing tells the focal length that 'fake' was trained with" in unknown.err
+
+
+def test_why_exif_was_ignored_is_told_where_metres_are_wanted(command: Run, checkpoint: str) -> None:
+    with_exif(Path("a.jpg"), 28, taken=(4000, 2000))
+    save_tiny_checkpoint(Path("metric.safetensors"), 20.0)
+    small = ("--input-size", 64, "--exact", "--overwrite", "-f", "npz", "--report", "report.json")
+    metric = command("predict", "a.jpg", "-o", "out", "-c", "metric.safetensors", *small)
+    said = "EXIF is about a picture of 4000 x 2000 pixels, this one of 64 x 48 was cropped from it"
+    assert f"note: a.jpg: {said}" in metric.err
+    stored = read_depth("out/a.npz")
+    assert stored.camera is None
+    assert stored.provenance.notes[0].startswith(said)
+    assert json.loads(Path("report.json").read_text())["inputs"][0]["notes"][0].startswith(said)
+    cloud = command("pointcloud", "a.jpg", "-o", "out", "-c", "metric.safetensors", "--input-size", 64, "--exact")
+    assert f"note: a.jpg: {said}" in cloud.err
+    assert "(assumed)" in cloud.out
+    assert said.encode() in Path("out/a.ply").read_bytes()
+    assert "EXIF" not in command("predict", "a.jpg", "-o", "out", "-c", checkpoint, *small).err
 
 
 def test_a_published_metric_checkpoint_by_name(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,9 +63,12 @@ def test_the_json_beside_a_depth_file_is_a_camera_file() -> None:
         ("500 0 320\n0 500\n0 0 1", "neither JSON"),
         ("fx = 500", "neither JSON"),
         ("{", "neither JSON"),
-        ("{}", "width, height, fx, fy, cx, cy is missing"),
+        ("{}", "missing is width, height, fx, fy, cx, cy"),
         ('{"camera": 5}', "holds no camera"),
         ('{"width": 640, "height": 480, "fx": 18, "fy": 18, "cx": 319.5, "cy": 239.5}', "millimetres"),
+        ('{"width": 640, "height": 480, "fx": 50, "fy": 50, "cx": 319.5, "cy": 239.5}', "millimetres"),
+        ('{"width": 640, "height": 480, "fx": 0.9, "fy": 1.2, "cx": 0.5, "cy": 0.5}', "normalised"),
+        ('{"width": 640, "height": 480, "fx": 500, "fy": 100, "cx": 319.5, "cy": 239.5}', "factor of two"),
         ("[" * 100_000, "neither JSON"),
         ("500 0 159.5\n0 500 119.5\n0 0 1", "320 x 240 pixels"),
     ],
@@ -73,6 +76,19 @@ def test_the_json_beside_a_depth_file_is_a_camera_file() -> None:
 def test_files_that_hold_no_camera(content: str, said: str) -> None:
     with pytest.raises(OptionError, match=f"camera file 'bad': .*{said}"):
         read_camera(save("bad", content), 640, 480)
+
+
+def test_distortion_is_left_out_and_noted() -> None:
+    told = Camera.from_pixels(640, 480, 500).describe()
+    plain = save("plain.json", json.dumps({**told, "k1": 0, "dist": [0, 0.0]}))
+    assert read_camera(plain, 640, 480).notes == ()
+    bent = save("bent.json", json.dumps({**told, "k1": -0.2, "D": [0, 0.1], "p1": 0}))
+    assert read_camera(bent, 640, 480).notes == ("the distortion (k1, D) is left out: a pinhole has none",)
+
+
+def test_a_wide_camera_of_ours_comes_back() -> None:
+    camera = Camera.from_fov(64, 48, horizontal_deg=140)
+    assert read_camera(write_camera(camera, "wide.json"), 64, 48) == camera
 
 
 def test_files_that_cannot_be_read() -> None:
@@ -122,6 +138,11 @@ def test_options_applied_to_a_prediction() -> None:
         ({"cx": 320}, "give --fx"),
         ({"focal_mm": 24}, "without the width of the sensor"),
         ({"sensor_width_mm": 24}, "without the width of the sensor"),
+        ({"fov_deg": 175}, "between 3 and 170"),
+        ({"diagonal_fov_deg": 1.05}, "in radians"),
+        ({"focal_mm": 24, "sensor_width_mm": 4500}, "in pixels, or are the two swapped"),
+        ({"fx": float("nan")}, "positive number of pixels, not nan"),
+        ({"fx": 500, "fy": -500}, "positive number of pixels, not -500"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, object], said: str) -> None:

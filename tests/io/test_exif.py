@@ -83,7 +83,7 @@ def test_a_turned_picture_has_its_sides_exchanged(orientation: int) -> None:
         PLANE_Y: 500.0,
         PLANE_UNIT: 4,
     }
-    rgb, camera = read_picture(photograph(tags))
+    rgb, camera, _ = read_picture(photograph(tags))
     turned = orientation in (6, 8)
     assert rgb.shape == ((400, 300, 3) if turned else (300, 400, 3))
     assert camera is not None
@@ -118,6 +118,13 @@ def test_exif_without_a_usable_focal_length(exif: dict[str, Any], note: str | No
     assert (len(notes) == 0) if note is None else any(note in said for said in notes)
 
 
+def test_why_there_is_no_camera_is_told_with_the_picture() -> None:
+    _, camera, notes = read_picture(photograph({EQUIVALENT: 26, WIDTH: 4000, HEIGHT: 2250}))
+    assert camera is None
+    assert len(notes) == 1
+    assert "this one of 400 x 300 was cropped from it" in notes[0]
+
+
 def test_exif_at_odds_with_itself_is_noted() -> None:
     tags = {
         "FocalLengthIn35mmFilm": 50,
@@ -141,7 +148,8 @@ def test_every_format_that_holds_exif(format: str, tmp_path: Path) -> None:
             exif = read_exif(source)
             assert exif["FocalLengthIn35mmFilm"] == 35
             assert exif["FocalLength"] == pytest.approx(2.4)
-            rgb, camera = read_picture(source)
+            rgb, camera, notes = read_picture(source)
+            assert notes == ()
             np.testing.assert_array_equal(rgb, read_image(path))
             assert camera is not None
 

@@ -138,6 +138,22 @@ def test_masks_of_any_depth_and_size(top: int, tmp_path: Path) -> None:
         apply_mask(DepthPrediction(np.ones((60, 200)), "metric"), tmp_path / "mask.png")
 
 
+def test_a_saturated_sky_is_masked_like_any_other_pixel(tmp_path: Path) -> None:
+    depth = np.full((60, 80), 40.0, np.float32)
+    depth[0], depth[:20] = 5.0, 80.0
+    depth[20:25] = 80.0  # hills, as far as the model can say
+    sky = np.zeros((60, 80), np.uint8)
+    sky[:20] = 255
+    Image.fromarray(sky).save(tmp_path / "sky.png")
+    masked = apply_mask(DepthPrediction(depth, "metric", 80.0), tmp_path / "sky.png")
+    assert np.isnan(masked.depth[:20]).all()
+    assert (masked.depth[20:] == depth[20:]).all()
+    picture = coloured(masked)
+    assert not picture[:20].any()
+    assert picture[20:].any(axis=2).all()
+    assert shown_range(masked, None) == (40.0, 80.0)
+
+
 def test_where_masks_are_looked_for(tmp_path: Path) -> None:
     for name in ("a.png", "sub/a.jpg", "sub/a.png", "b.c.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import errno
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from depth_anything_v2.errors import DepthKindError, InputError, MissingExtraError, OptionError
+from depth_anything_v2.errors import DepthKindError, InputError, MissingExtraError, OptionError, OutputError
 from depth_anything_v2.io import plots, read_image
 from depth_anything_v2.io.plots import PlotOptions, check_plot, plot_maps, profile
 from depth_anything_v2.prediction import DepthPrediction
@@ -110,6 +112,30 @@ def test_what_cannot_be_drawn_is_said_in_a_sentence(tmp_path: Path) -> None:
         check_plot("p.jpg")
     with pytest.raises(OptionError, match="at least one pixel"):
         PlotOptions((3, 3, 3, 3))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """matplotlib's writer of PDF trips over itself when the file cannot be written."""
+    real = builtins.open
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        where = str(file)
+        return (
+            Full(file, "w")
+            if where.startswith(str(tmp_path)) and "w" in mode
+            else real(file, mode, *arguments, **options)
+        )
+
+    monkeypatch.setattr(builtins, "open", full)
+    monkeypatch.setattr(io, "open", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        plot_maps([ramp()], ["a"], tmp_path / f"p{suffix}")
     assert list(tmp_path.iterdir()) == []
 
 

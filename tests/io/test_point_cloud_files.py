@@ -94,8 +94,8 @@ def test_glb_is_in_the_frame_of_gltf(tmp_path: Path, mesh: bool, frame: str) -> 
     views, accessors = scene["bufferViews"], scene["accessors"]
     assert [view["byteOffset"] % 4 for view in views] == [0] * len(views)  # type: ignore[attr-defined, index]
     start = views[2]["byteOffset"]  # type: ignore[index]
-    linear = np.frombuffer(buffer, "<u2", 4 * len(cloud), start).reshape(-1, 4) / 65535
-    np.testing.assert_allclose(srgb(linear[:, :3]), cloud.colors, atol=0.05)
+    linear = np.frombuffer(buffer, "<f4", 3 * len(cloud), start).reshape(-1, 3)
+    np.testing.assert_allclose(srgb(linear), cloud.colors, atol=0.05)
     start = views[1]["byteOffset"]  # type: ignore[index]
     normals = np.frombuffer(buffer, "<f4", 3 * len(cloud), start).reshape(-1, 3)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
@@ -107,6 +107,7 @@ def test_glb_is_in_the_frame_of_gltf(tmp_path: Path, mesh: bool, frame: str) -> 
         assert (theirs.face_normals[:, 2] > 0).mean() > 0.99  # seen from the camera, their front
     else:
         assert isinstance(theirs, trimesh.PointCloud)
+        np.testing.assert_allclose(theirs.colors[:, :3], linear * 255, atol=0.51)
 
 
 def test_normals_that_nobody_knows_face_the_camera_in_glb(tmp_path: Path) -> None:
