@@ -28,42 +28,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from measure import Finished, in_turns, machine, print_table, run_process, times_faster
 from weights import Weights
+
+from depth_anything_v2.speed.photos import make_photos
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "assets" / "examples"
 CONTENDERS = ("original", "transformers", "run.py", "predict")
 MIB = 1 << 20
-
-
-def make_photos(folder: Path, count: int, width: int, seed: int = 5) -> None:
-    """Write `count` JPEG files, `width` pixels wide give or take 5 %, mostly 3:2; every fifth one is upright."""
-    random = np.random.default_rng(seed)
-    sources = [cv2.imread(str(path)) for path in sorted(EXAMPLES.glob("*.jpg"))]
-    folder.mkdir(parents=True)
-    for number in range(count):
-        source: Any = sources[number % len(sources)]
-        long = round(width * random.uniform(0.95, 1.05))
-        short = round(long / random.uniform(1.48, 1.52))
-        columns, rows = (short, long) if number % 5 == 4 else (long, short)
-        crop = _crop(source, rows / columns, random)
-        large = cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-        noisy = large + random.normal(0, 3, large.shape).astype(np.float32)
-        picture = np.clip(noisy, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / f"photo{number:03d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
-
-
-def _crop(source: Any, aspect: float, random: np.random.Generator) -> Any:
-    """Return a part of a picture, 70 to 100 % of what fits, of height = aspect * width."""
-    height, width = source.shape[:2]
-    part = random.uniform(0.7, 1.0)
-    columns = int(part * min(width, height / aspect))
-    rows = int(columns * aspect)
-    top, left = random.integers(0, height - rows + 1), random.integers(0, width - columns + 1)
-    return source[top : top + rows, left : left + columns]
 
 
 def commands(options: argparse.Namespace, weights: Weights, photos: Path) -> dict[str, list[str]]:
@@ -157,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         photos = Path(temporary) / "photos"
-        make_photos(photos, options.photos, options.width)
+        make_photos(photos, options.photos, options.width, EXAMPLES)
         folder = (options.folder or Path(temporary)).resolve()
         weights = Weights(folder, options.encoder)
         prepare = [sys.executable, "weights.py", str(folder), f"--encoder={options.encoder}"]

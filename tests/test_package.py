@@ -9,7 +9,20 @@ import pytest
 
 import depth_anything_v2
 
-HEAVY = ("torch", "openvino", "cv2", "huggingface_hub", "gradio", "av", "onnxruntime", "transformers", "PIL")
+HEAVY = (
+    "torch",
+    "openvino",
+    "cv2",
+    "huggingface_hub",
+    "gradio",
+    "av",
+    "onnxruntime",
+    "transformers",
+    "PIL",
+    "accelerate",
+    "matplotlib",
+    "trimesh",
+)
 EXTRAS = (
     "onnx",
     "onnxruntime",
