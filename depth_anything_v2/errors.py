@@ -93,11 +93,11 @@ class MissingExtraError(DepthAnythingError, ImportError):
     """An optional dependency is not installed.
 
     The message names the package that is missing, not this project's extra: a name on a package index is
-    only safe to install where this project is the one behind it.
+    only safe to install where this project is the one behind it. extra: None for a package that all installations
+    have, unless somebody left it out.
     """
 
-    def __init__(self, package: str, extra: str, feature: str) -> None:
-        super().__init__(
-            f"{feature} needs the package '{package}': pip install {package} (it is in the extra '{extra}')"
-        )
+    def __init__(self, package: str, extra: str | None, feature: str) -> None:
+        where = f" (it is in the extra '{extra}')" if extra else ""
+        super().__init__(f"{feature} needs the package '{package}': pip install {package}{where}")
         self.package, self.extra = package, extra

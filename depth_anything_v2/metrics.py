@@ -82,9 +82,9 @@ def boundary_f1(depth: Values, truth: Values, *, ratios: Sequence[float] = BOUND
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(depth.astype(np.float32)), np.log(truth.astype(np.float32))
         steps = [(np.diff(logs[0], axis=axis), np.diff(logs[1], axis=axis)) for axis in (0, 1)]
-    for axis, (found, real) in enumerate(steps):
-        unknown = np.isnan(logs[0]) | np.isnan(logs[1])
-        either = np.diff(unknown, axis=axis) | (unknown[:-1] if axis == 0 else unknown[:, :-1])
+    unknown = np.isnan(logs[0]) | np.isnan(logs[1])
+    pairs_unknown = unknown[1:] | unknown[:-1], unknown[:, 1:] | unknown[:, :-1]
+    for (found, real), either in zip(steps, pairs_unknown, strict=True):
         found[either] = real[either] = 0
     scores = [_boundary_f1_at(float(np.log(ratio)), steps) for ratio in ratios]
     return float(np.average(scores, weights=ratios))

@@ -15,20 +15,42 @@ from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.engines.base import Engine
 from depth_anything_v2.errors import ImageTooLargeError
 from depth_anything_v2.pipeline import IN_FLIGHT_PIXELS, default_workers
-from depth_anything_v2.util.transform import network_size
+from depth_anything_v2.util.transform import TOKEN_PIXELS, network_size
 
 Size = tuple[int, int]  # height, width in pixels
 
+MAX_TOKENS = 32_768  # 2,530 x 2,530 pixels: with vits 4 GB, which a laptop of 8 GB has, and minutes on two cores
+MAX_TOKENS_IN_PAIRS = 8_192  # 1,260 x 1,260 pixels, where all pairs of tokens are held: 4 GB as well
 GPU_BATCH = 8
 GPU_SHARE = 0.5  # of its free memory, for a batch that nobody asked for
-READING_BYTES, WRITING_BYTES = 8, 20  # for each pixel of a picture in the first and the last stage of a pipeline
+READING_BYTES, WRITING_BYTES = 8, 14  # for each pixel of a picture in the first and the last stage of a pipeline
 
 _MB = 1_000_000
-_LIBRARIES = {"torch": 250 * _MB, "openvino": 130 * _MB, "onnx": 130 * _MB}
-_WEIGHT_COPIES = {"torch": 1.1, "openvino": 2.2, "onnx": 2.2}
-_ACTIVATIONS = {"torch": 1.0, "openvino": 1.1, "onnx": 1.1}  # beside torch on a processor, in float32
-_HALF = 0.7  # of the activations that remain in bfloat16 and float16
+_CERTAIN = 0.85  # of an estimate, which is at most 17 % too large: what fits must not be refused
 _GPU_WORKSPACE = 1.5  # cuDNN's algorithms and copies in another memory layout
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What an engine needs. libraries: in bytes, with no model. weights: copies of them; activations: beside the
+    formula of `activation_bytes`; half_*: what remains of both in bfloat16 and float16. pairs: how many matrices
+    of all pairs of tokens, one for each head, exist at a time."""
+
+    libraries: int
+    weights: float
+    activations: float
+    half_weights: float
+    half_activations: float
+    pairs: int = 0
+
+
+_COSTS = {
+    "torch": _Costs(300 * _MB, 1.1, 0.95, 1.0, 0.7),
+    "openvino": _Costs(140 * _MB, 1.9, 0.6, 0.5, 0.6),
+    "onnx": _Costs(90 * _MB, 1.1, 0.77, 1.0, 1.0, pairs=2),
+}
+# OpenVINO has a network compiled for the first size it meets, and for others one that takes any.
+_MIXED_COSTS = _COSTS | {"openvino": _Costs(140 * _MB, 3.4, 1.35, 0.5, 0.6)}
 
 
 @dataclass(frozen=True)
@@ -65,37 +87,52 @@ def make_plan(config: ModelConfig, engine: Engine, picture: Size, size: Size, ba
     return Plan(batch_size, size, needed, available)
 
 
+def default_max_tokens(engine: Engine) -> int:
+    """Return the token limit where none was asked for: 32,768, or 8,192 with ONNX Runtime."""
+    return MAX_TOKENS_IN_PAIRS if _costs(engine.name, False).pairs else MAX_TOKENS
+
+
 def default_batch(engine: Engine) -> int:
     """Return the batch size where memory is no matter."""
     return 1 if engine.device == "cpu" else GPU_BATCH
 
 
-def largest_batch(config: ModelConfig, engine: Engine, size: Size, wanted: int, available: int | None) -> int:
+def largest_batch(
+    config: ModelConfig, engine: Engine, size: Size, wanted: int, available: int | None, *, mixed: bool = False
+) -> int:
     """Return the largest batch up to `wanted` that fits, at least 1: `wanted` itself, a half, a quarter..."""
     if available is None:
         return wanted
     room = available * (GPU_SHARE if _is_gpu(engine) else 1.0)
-    while wanted > 1 and needed_bytes(config, engine, size, wanted) > room:
+    while wanted > 1 and needed_bytes(config, engine, size, wanted, mixed=mixed) > room:
         wanted //= 2
     return wanted
 
 
 def check_memory(
-    config: ModelConfig, engine: Engine, picture: Size, input_size: int, max_tokens: int, name: str | None = None
+    config: ModelConfig,
+    engine: Engine,
+    picture: Size,
+    input_size: int,
+    max_tokens: int,
+    name: str | None = None,
+    *,
+    mixed: bool = False,
 ) -> None:
     """Raise ImageTooLargeError, naming the input size that fits, for a picture whose network input cannot fit.
 
-    On a processor only: a GPU says itself when it has too little. name: what to call the picture.
+    On a processor only: a GPU says itself when it has too little. What may just fit, for all that the estimate can
+    tell, is not refused. name: what to call the picture.
     """
     if engine.device != "cpu":
         return
     multiple = config.preprocessing.multiple_of
 
     def need(input_size: int) -> int:
-        return needed_bytes(config, engine, network_size(*picture, input_size, multiple, max_tokens))
+        return needed_bytes(config, engine, network_size(*picture, input_size, multiple, max_tokens), mixed=mixed)
 
     needed, available = need(input_size), available_bytes(engine)
-    if available is None or needed <= available:
+    if available is None or needed * _CERTAIN <= available:
         return
     smaller = range((input_size - 1) // multiple * multiple, 0, -multiple)
     fitting = next((candidate for candidate in smaller if need(candidate) <= available), None)
@@ -108,32 +145,44 @@ def check_memory(
     )
 
 
-def needed_bytes(config: ModelConfig, engine: Engine, size: Size, batch_size: int = 1) -> int:
-    """Return the peak that a pass leads to: of the whole process on a processor, of the pass itself on a GPU."""
-    activations = activation_bytes(config, engine.name, engine.precision, size, batch_size)
+def needed_bytes(config: ModelConfig, engine: Engine, size: Size, batch_size: int = 1, *, mixed: bool = False) -> int:
+    """Return the peak that a pass leads to: of the whole process on a processor, of the pass itself on a GPU.
+
+    mixed: the engine has run another size before.
+    """
+    costs = _costs(engine.name, mixed)
+    activations = activation_bytes(config, engine.name, engine.precision, size, batch_size, mixed=mixed)
     if _is_gpu(engine):
         return int(activations * _GPU_WORKSPACE)
-    kind = _kind(engine.name)
-    return int(_LIBRARIES[kind] + weight_bytes(config) * _WEIGHT_COPIES[kind] + activations)
+    half = costs.half_weights if _is_half(engine.precision) else 1.0
+    return int(costs.libraries + weight_bytes(config) * costs.weights * half + activations)
 
 
-def activation_bytes(config: ModelConfig, engine: str, precision: str, size: Size, batch_size: int = 1) -> int:
+def activation_bytes(
+    config: ModelConfig, engine: str, precision: str, size: Size, batch_size: int = 1, *, mixed: bool = False
+) -> int:
     """Return what the network needs beside its weights for a batch of size (height, width), at the peak.
 
-    engine: 'torch', 'openvino', 'onnx'; others are taken to be like OpenVINO.
+    engine: 'torch', 'openvino', 'onnx'; others are taken to be like OpenVINO. mixed: as in `needed_bytes`.
 
     The peak is in the head: features / 2 channels at the full size of the input, and 32 more after the next
-    convolution. Attention never holds its matrix of all pairs of tokens, so memory grows with the number of
-    pixels and not with its square. Per pixel: 4 * (2.5 * features / 2 + 60) bytes for DINOv2, 340 bytes for
-    EfficientNet; and 30 MB or 12 MB for a pass of any size.
+    convolution. Per pixel: 4 * (2.5 * features / 2 + 60) bytes for DINOv2, 340 bytes for EfficientNet, times what
+    the engine makes of it; and 30 MB or 12 MB for a pass of any size. torch and OpenVINO never hold attention's
+    matrix of all pairs of tokens, so there memory grows with the number of pixels; ONNX Runtime holds two of them,
+    which soon outweigh the rest.
+
+    Fitted, with the rest of `needed_bytes`, to the peak resident memory of processes at 252 x 252 to 2,048 x 2,048
+    pixels: within 10 % of most and 18 % of all of them (docs/performance.md).
     """
-    pixels = batch_size * size[0] * size[1]
+    pixels, costs = batch_size * size[0] * size[1], _costs(engine, mixed)
     if config.family == "dinov2":
         fixed, per_pixel = 30 * _MB, 4 * (1.25 * config.features + 60)
     else:
         fixed, per_pixel = 12 * _MB, 340.0
-    half = _HALF if precision in ("bfloat16", "float16") else 1.0
-    return int(fixed + pixels * per_pixel * _ACTIVATIONS[_kind(engine)] * half)
+    half = costs.half_activations if _is_half(precision) else 1.0
+    tokens = size[0] * size[1] // TOKEN_PIXELS
+    pairs = costs.pairs * 4 * config.num_heads * batch_size * tokens**2
+    return int(fixed + pixels * per_pixel * costs.activations * half + pairs)
 
 
 def weight_bytes(config: ModelConfig) -> int:
@@ -196,9 +245,14 @@ def _is_gpu(engine: Engine) -> bool:
     return engine.device.startswith("cuda")
 
 
-def _kind(engine: str) -> str:
-    """Return the engine in the tables that one is like: 'torch-compile' like 'torch', an unknown one like OpenVINO."""
-    return next((name for name in _LIBRARIES if engine.startswith(name)), "openvino")
+def _is_half(precision: str) -> bool:
+    return precision in ("bfloat16", "float16")
+
+
+def _costs(engine: str, mixed: bool) -> _Costs:
+    """Return the costs of an engine: 'torch-compile' like 'torch', an unknown one like OpenVINO."""
+    table = _MIXED_COSTS if mixed else _COSTS
+    return next((costs for name, costs in table.items() if engine.startswith(name)), table["openvino"])
 
 
 def _meminfo_free(root: Path) -> int | None:

@@ -27,5 +27,6 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _shared_conversions(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep converted models for all tests of a run, whatever cache folder a test has."""
+    """Keep converted models for all tests of a run, whatever cache folder a test has, and none in the user's own."""
+    monkeypatch.setenv("DEPTH_ANYTHING_CACHE", str(shared_cache))
     monkeypatch.setattr(store, "folder", lambda: shared_cache / "converted")

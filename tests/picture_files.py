@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from depth_anything_v2.config import model_config
 from depth_anything_v2.camera import Camera
+from depth_anything_v2.config import model_config
 from depth_anything_v2.errors import ImageTooLargeError
 from depth_anything_v2.estimator import Prepared
 from depth_anything_v2.jobs.options import EstimatorOptions
@@ -47,6 +47,7 @@ class FakeEstimator:
 
     name, licence, notes = "fake", "apache-2.0", ()
     device, precision, input_size, max_pixels = "cpu", "float32", 320, 10_000_000
+    tile = None
 
     def __init__(
         self,

@@ -49,56 +49,88 @@ def free(monkeypatch: pytest.MonkeyPatch):
     return have
 
 
-# Peak resident memory above the loaded model in megabytes: encoder, engine, precision, height, width, batch.
+# Peak resident memory of a process, in megabytes: encoder, engine, precision, height, width, batch.
 MEASURED = [
-    ("vits", "torch", "float32", 252, 252, 1, 61),
-    ("vits", "torch", "float32", 518, 518, 1, 177),
-    ("vits", "torch", "float32", 518, 784, 1, 252),
-    ("vits", "torch", "float32", 518, 518, 4, 658),
-    ("vits", "torch", "float32", 1036, 1036, 1, 576),
-    ("vits", "torch", "float32", 1540, 1540, 1, 1229),
-    ("vits", "torch", "bfloat16", 518, 518, 1, 128),
-    ("vitb", "torch", "float32", 518, 518, 1, 283),
-    ("vitl", "torch", "float32", 518, 518, 1, 444),
-    ("lite0", "torch", "float32", 256, 256, 1, 34),
-    ("lite0", "torch", "float32", 1024, 1024, 1, 397),
-    ("lite0", "torch", "float32", 2048, 2048, 1, 1183),
-    ("vits", "openvino", "float32", 518, 518, 1, 194),
-    ("vits", "openvino", "float32", 518, 784, 1, 272),
-    ("vits", "openvino", "float32", 1036, 1036, 1, 649),
-    ("vits", "openvino", "float32", 1540, 1540, 1, 1404),
-    ("vits", "openvino", "bfloat16", 518, 518, 1, 133),
-    ("vits", "openvino", "bfloat16", 1036, 1036, 1, 387),
-    ("lite0", "openvino", "float32", 1024, 1024, 1, 394),
-    ("lite0", "openvino", "float32", 2048, 2048, 1, 1514),
+    ("vits", "torch", "float32", 252, 252, 1, 498),
+    ("vits", "torch", "float32", 518, 518, 1, 613),
+    ("vits", "torch", "float32", 518, 784, 1, 676),
+    ("vits", "torch", "float32", 1036, 1036, 1, 1038),
+    ("vits", "torch", "bfloat16", 518, 518, 1, 543),
+    ("vits", "torch", "bfloat16", 518, 784, 1, 604),
+    ("vits", "torch", "bfloat16", 1036, 1036, 1, 781),
+    ("vits", "onnx", "float32", 252, 252, 1, 247),
+    ("vits", "onnx", "float32", 518, 518, 1, 428),
+    ("vits", "onnx", "float32", 518, 784, 1, 632),
+    ("vits", "onnx", "float32", 1036, 1036, 1, 2073),
+    ("lite0", "torch", "float32", 256, 384, 1, 329),
+    ("lite0", "torch", "float32", 1024, 1024, 1, 667),
+    ("lite0", "torch", "float32", 2048, 2048, 1, 1442),
+    ("vits", "openvino", "float32", 252, 252, 1, 449),
+    ("vits", "openvino", "float32", 518, 518, 1, 460),
+    ("vits", "openvino", "float32", 518, 784, 1, 475),
+    ("vits", "openvino", "float32", 518, 518, 4, 703),
+    ("vits", "openvino", "float32", 1036, 1036, 1, 718),
+    ("vits", "openvino", "float32", 1540, 1540, 1, 1160),
+    ("vits", "openvino", "bfloat16", 252, 252, 1, 307),
+    ("vits", "openvino", "bfloat16", 518, 518, 1, 317),
+    ("vits", "openvino", "bfloat16", 518, 784, 1, 322),
+    ("vits", "openvino", "bfloat16", 518, 518, 4, 460),
+    ("vits", "openvino", "bfloat16", 1036, 1036, 1, 477),
+    ("vits", "openvino", "bfloat16", 1540, 1540, 1, 744),
+    ("lite0", "openvino", "float32", 256, 384, 1, 179),
+    ("lite0", "openvino", "float32", 1024, 1024, 1, 374),
+    ("lite0", "openvino", "float32", 2048, 2048, 1, 966),
+]
+# The same where a smaller size came first.
+MEASURED_MIXED = [
+    ("vits", "openvino", "float32", 518, 518, 1, 729),
+    ("vits", "openvino", "float32", 518, 784, 1, 844),
+    ("vits", "openvino", "float32", 1036, 1036, 1, 1376),
+    ("vits", "openvino", "bfloat16", 518, 518, 1, 455),
+    ("vits", "openvino", "bfloat16", 518, 784, 1, 519),
+    ("vits", "openvino", "bfloat16", 1036, 1036, 1, 822),
+    ("lite0", "openvino", "float32", 256, 384, 1, 238),
+    ("lite0", "openvino", "float32", 1024, 1024, 1, 615),
+    ("lite0", "openvino", "float32", 2048, 2048, 1, 1829),
 ]
 
 
-@pytest.mark.parametrize(("encoder", "engine", "precision", "height", "width", "batch", "megabytes"), MEASURED)
-def test_the_estimate_is_near_what_was_measured(
-    encoder: str, engine: str, precision: str, height: int, width: int, batch: int, megabytes: int
-) -> None:
-    found = planner.activation_bytes(model_config(encoder), engine, precision, (height, width), batch)
-    assert found / 1e6 == pytest.approx(megabytes, rel=0.25, abs=15)
+@pytest.mark.parametrize(
+    ("mixed", "case"), [(False, case) for case in MEASURED] + [(True, case) for case in MEASURED_MIXED]
+)
+def test_the_estimate_is_near_what_was_measured(mixed: bool, case: tuple[str, str, str, int, int, int, int]) -> None:
+    encoder, engine, precision, height, width, batch, megabytes = case
+    running = Engine()
+    running.name, running.precision = engine, precision
+    found = planner.needed_bytes(model_config(encoder), running, (height, width), batch, mixed=mixed)
+    print(f"{encoder} {engine} {precision} {height} x {width} x {batch}: {found / 1e6 / megabytes:.2f}")
+    assert found / 1e6 == pytest.approx(megabytes, rel=0.18)
 
 
+PEAK = """if True:
+    import re
+    from pathlib import Path
+    import numpy as np
+    from depth_anything_v2.config import model_config
+    from depth_anything_v2.dpt import build_model
+    from depth_anything_v2.engines.torch_engine import TorchEngine
+
+    def peak():
+        return int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+    engine = TorchEngine(build_model(model_config("lite0")), "cpu")
+    engine(np.zeros((1, 3, 64, 64), np.float32))
+    before = peak()
+    engine(np.zeros((1, 3, 1024, 1024), np.float32))
+    print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is told by Linux")
 def test_the_estimate_is_near_the_peak_of_a_process_that_runs_now() -> None:
     """The small model at 1,024 x 1,024: what it adds to a process, by the system's own account."""
-    code = """if True:
-        import resource, sys
-        import numpy as np
-        from depth_anything_v2.config import model_config
-        from depth_anything_v2.dpt import build_model
-        from depth_anything_v2.engines.torch_engine import TorchEngine
-        from depth_anything_v2.planner import resident_bytes
-        engine = TorchEngine(build_model(model_config("lite0")), "cpu")
-        engine(np.zeros((1, 3, 64, 64), np.float32))
-        before = resident_bytes()
-        engine(np.zeros((1, 3, 1024, 1024), np.float32))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
-    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True, env=environment)
     expected = planner.activation_bytes(model_config("lite0"), "torch", "float32", (1024, 1024))
     assert int(done.stdout) == pytest.approx(expected, rel=0.35)
 
@@ -116,15 +148,27 @@ def test_a_picture_that_cannot_fit_is_refused_with_the_size_that_does(free) -> N
     config = model_config("vits")
     estimator = DepthEstimator(Engine(), config, input_size=1512)
     free(1 * GIGABYTE)
-    with pytest.raises(ImageTooLargeError, match=r"^'x.jpg' would need about 1.6 GB at input size 1512 \(") as caught:
+    with pytest.raises(ImageTooLargeError, match=r"^'x.jpg' would need about 1.7 GB at input size 1512 \(") as caught:
         estimator.prepare(np.zeros((300, 300, 3), np.uint8), "x.jpg")
     size = int(re.search(r"an input size of (\d+) or less fits$", str(caught.value))[1])
     fitting = estimator.prepare(np.zeros((300, 300, 3), np.uint8), input_size=size)
     assert fitting.network_size == (size, size)
-    with pytest.raises(ImageTooLargeError):
-        estimator.prepare(np.zeros((300, 300, 3), np.uint8), input_size=size + 14)
+    assert planner.needed_bytes(config, estimator.engine, (size, size)) <= GIGABYTE
+    assert planner.needed_bytes(config, estimator.engine, (size + 14, size + 14)) > GIGABYTE
     free(2 * GIGABYTE)
     assert estimator.prepare(np.zeros((300, 300, 3), np.uint8)).network_size == (1512, 1512)
+
+
+def test_openvino_needs_more_for_a_second_size(free) -> None:
+    engine, config = Engine(), model_config("vits")
+    engine.name = "openvino"
+    large, small = np.zeros((1036, 1036, 3), np.uint8), np.zeros((56, 56, 3), np.uint8)
+    free(planner.needed_bytes(config, engine, (1036, 1036)))
+    first, second = (DepthEstimator(engine, config, input_size=1036) for _ in range(2))
+    assert first.prepare(large).network_size == first.prepare(large).network_size == (1036, 1036)
+    second.prepare(small, input_size=56)
+    with pytest.raises(ImageTooLargeError, match="or less fits"):
+        second.prepare(large)
 
 
 def test_where_nothing_fits_another_checkpoint_is_named(free) -> None:
@@ -177,7 +221,7 @@ def test_large_pictures_go_through_a_gpu_in_smaller_batches() -> None:
 def test_a_plan_says_what_was_chosen(free) -> None:
     free(18 * GIGABYTE)
     estimator = DepthEstimator(Engine(), model_config("vits"))
-    assert str(estimator.plan(600, 800)) == "batch 1 of 686 x 518, about 0.7 GB of 18 GB available"
+    assert str(estimator.plan(600, 800)) == "batch 1 of 686 x 518, about 0.6 GB of 18 GB available"
     assert DepthEstimator(Engine(), model_config("vits"), batch_size=3).plan().batch_size == 3
     free(1 * GIGABYTE)
     assert DepthEstimator(Engine(), model_config("vits"), batch_size=16).plan(600, 800).batch_size == 2

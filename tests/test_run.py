@@ -153,7 +153,7 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert metric_main(["--img-path", "a.png", "--load-from", "./gone.pth"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
-    def load(self: EstimatorOptions, *, progress: bool = False) -> None:
+    def load(self: EstimatorOptions, **_how: Any) -> None:
         raise CheckpointNotFoundError("vitl is nowhere")
 
     monkeypatch.setattr(EstimatorOptions, "load", load)
@@ -202,7 +202,7 @@ def test_a_copy_that_is_not_installed_finds_the_package_beside_it(tmp_path: Path
 
 def test_metric_weights_in_run_py_are_shown_with_near_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric file in the place of a relative one is known by its digest or metadata: far must not be red."""
-    monkeypatch.setattr(EstimatorOptions, "load", lambda self, *, progress=False: FakeEstimator(max_depth_m=20.0))
+    monkeypatch.setattr(EstimatorOptions, "load", lambda self, **_how: FakeEstimator(max_depth_m=20.0))
     rgb = read_image(photo(Path("x.png"), 40, 60))
     assert run_main(["--img-path", "x.png", "--pred-only"]) == 0
     depth = rgb[:, :, 0].astype(np.float32) + 1

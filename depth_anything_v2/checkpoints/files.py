@@ -56,7 +56,7 @@ def sniff(path: Path) -> str:
         return "safetensors"
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointFormatError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull` in its folder")
-    if head.lstrip()[:1] == b"<":
+    if head.lstrip()[:1] == b"<" and path.suffix.lower() != ".xml":
         raise CheckpointFormatError(
             f"{path} is a web page saved under this name, not weights: download the file itself"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depth_anything_v2.checkpoints import kind
+from depth_anything_v2.checkpoints.exported import exported_engine, read_exported, weights_file
 from depth_anything_v2.checkpoints.files import sniff
 from depth_anything_v2.checkpoints.load import complete, licence_of, read_content, weigh
 from depth_anything_v2.checkpoints.registry import spec_by_digest
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 class CheckpointReport:
     """Findings on one file; a field is None where the file doesn't get that far.
 
-    format: 'safetensors' or 'pytorch'; names: 'published' or 'transformers'; kind: 'relative', 'metric' or
-    'unknown'; kind_from: what tells it; taps: blocks that the head reads, from 0; parameters: number of values;
-    dtypes: stored types; known_as: the registry name whose published bytes these are; problems: sentences.
+    format: 'safetensors', 'pytorch', 'onnx' or 'openvino'; names: 'published' or 'transformers'; kind: 'relative',
+    'metric' or 'unknown'; kind_from: what tells it; taps: blocks that the head reads, from 0; parameters: number of
+    values; dtypes: stored types; known_as: the registry name whose published bytes these are; problems: sentences.
     """
 
     path: Path
@@ -72,10 +73,36 @@ def inspect_checkpoint(name: str | Path, *, offline: bool = True) -> CheckpointR
         problems=(changed,) if changed else (),
     )
     try:
+        if exported_engine(resolved.path) is not None:
+            return _examine_exported(report)
         report = dataclasses.replace(report, format=sniff(resolved.path))
         return _examine(report, resolved)
     except CheckpointError as error:
         return dataclasses.replace(report, problems=(*report.problems, str(error)))
+
+
+def _examine_exported(report: CheckpointReport) -> CheckpointReport:
+    """Add what an exported file says of itself; the network in it is not read."""
+    exported = read_exported(report.path)
+    config = exported.config
+    origin = f"exported from {exported.source} (SHA-256 {exported.source_sha256}) by version {exported.version}"
+    notes = [origin.replace(" (SHA-256 None)", "")]
+    if exported.static is not None:
+        notes.append(f"it takes network inputs of {exported.static[1]} x {exported.static[0]} pixels only")
+    files = {report.path, weights_file(report.path)}
+    return dataclasses.replace(
+        report,
+        bytes=sum(path.stat().st_size for path in files),
+        format=exported.engine,
+        encoder=config.encoder,
+        kind=config.kind,
+        kind_from="metadata in the file",
+        max_depth_m=config.max_depth_m,
+        taps=config.taps,
+        dtypes=(exported.precision,),
+        licence=exported.licence,
+        notes=(*report.notes, *notes),
+    )
 
 
 def _examine(report: CheckpointReport, resolved: ResolvedCheckpoint) -> CheckpointReport:

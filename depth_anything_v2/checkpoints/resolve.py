@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depth_anything_v2.checkpoints import cache, download
+from depth_anything_v2.checkpoints.exported import ENGINE_OF, exported_engine, weights_file
 from depth_anything_v2.checkpoints.registry import (
     DATA,
     CheckpointSpec,
@@ -34,7 +35,8 @@ _TRANSFORMERS_FILES = ("config.json", "model.safetensors")
 class ResolvedCheckpoint:
     """A checkpoint that is on disk.
 
-    name: registry name where the bytes are known, else the file, folder or repository; path: the file of weights;
+    name: registry name where the bytes are known, else the file, folder or repository; path: the file of weights,
+    or of an exported model (see `checkpoints.exported`);
     spec: the registry's record that the file is, or that its name promises; sha256: of the file; origin: 'builtin',
     'working directory', 'cache', 'download', 'file', 'folder' or 'repository'; notes: sentences for the user.
     """
@@ -89,7 +91,7 @@ def _resolve(name: str | Path, mode: _Mode) -> ResolvedCheckpoint:
     path = Path(name).expanduser()
     if path.exists() or path.is_absolute() or name.startswith((".", "~")) or "\\" in name:
         return _from_path(path)
-    named_file = path.suffix.lower() in SUFFIXES
+    named_file = path.suffix.lower() in (*SUFFIXES, *ENGINE_OF)
     if named_file and (name.count("/") < 2 or Path(path.parts[0]).is_dir()):
         return _from_path(path)
     if _REPO.match(name):
@@ -199,7 +201,7 @@ def is_on_disk(checkpoint: CheckpointSpec | str | Path) -> bool:
         return file_on_disk(find_spec(str(checkpoint))) is not None
     path = Path(checkpoint).expanduser()
     if path.is_dir():
-        return any(entry.suffix.lower() in SUFFIXES for entry in path.iterdir())
+        return bool(_weights_in(path))
     if path.is_file():
         return True
     if isinstance(checkpoint, Path) or not _REPO.match(checkpoint) or ".." in path.parts:
@@ -245,14 +247,22 @@ def _from_path(path: Path) -> ResolvedCheckpoint:
 
 
 def _from_folder(folder: Path) -> ResolvedCheckpoint:
-    weights = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and entry.suffix.lower() in SUFFIXES]
+    weights = _weights_in(folder)
     if not weights:
         raise CheckpointNotFoundError(
             f"the folder {folder} holds no checkpoint: expected a .pth or .safetensors file, "
-            "or config.json with model.safetensors"
+            "config.json with model.safetensors, or an exported model (.onnx, .xml)"
         )
     choice = folder / _pick([entry.name for entry in weights], str(folder))
     return _recognised(choice, "folder", str(folder))
+
+
+def _weights_in(folder: Path) -> list[Path]:
+    """Return the files of weights in a folder; only where there are none, exported models."""
+    files = [entry for entry in sorted(folder.iterdir()) if entry.is_file()]
+    exported = [entry for entry in files if exported_engine(entry) is not None]
+    theirs = {weights_file(entry) for entry in exported}
+    return [entry for entry in files if entry.suffix.lower() in SUFFIXES and entry not in theirs] or exported
 
 
 def _pick(files: list[str], where: str) -> str:
@@ -260,6 +270,7 @@ def _pick(files: list[str], where: str) -> str:
     if "model.safetensors" in files:
         return "model.safetensors"
     weights = [file for file in files if Path(file).suffix.lower() in SUFFIXES]
+    weights = weights or [file for file in files if exported_engine(file) is not None]
     published = [file for file in weights if spec_by_file_name(file) is not None]
     for candidates in (weights, published):
         if len(candidates) == 1:
@@ -271,6 +282,8 @@ def _pick(files: list[str], where: str) -> str:
 def _recognised(path: Path, origin: str, name: str) -> ResolvedCheckpoint:
     """Compare a user's own file with the registry, by digest and then by name."""
     digest = cache.file_digest(path)
+    if exported_engine(path) is not None:  # it says itself what it came from
+        return ResolvedCheckpoint(name, path, None, digest, origin)
     known, promised = spec_by_digest(digest), spec_by_file_name(path)
     if known is not None:
         renamed = promised is not None and promised.name != known.name

@@ -87,12 +87,21 @@ MaxTokensOption = Annotated[
     typer.Option(
         "--max-tokens",
         metavar="N",
-        help="Shrink what the network sees of a picture that would have more. [default: 32768, of 14 x 14 pixels]",
+        help="Shrink what the network sees of a picture that would have more, of 14 x 14 pixels each. "
+        "[default: 32768; 8192 with onnx]",
     ),
 ]
 MaxPixelsOption = Annotated[
     int | None,
     typer.Option("--max-pixels", metavar="N", help="Refuse to decode larger pictures. [default: 300000000]"),
+]
+TileOption = Annotated[
+    bool,
+    typer.Option("--tile", help="Do large pictures in overlapping tiles as well, for finer edges (many passes)."),
+]
+TileSizeOption = Annotated[
+    int | None,
+    typer.Option("--tile-size", metavar="PIXELS", help="Side of a tile; includes --tile. [default: chosen]"),
 ]
 ColormapOption = Annotated[
     str,

@@ -9,12 +9,15 @@ import typer
 
 from depth_anything_v2.cli import common
 from depth_anything_v2.cli.align import align
+from depth_anything_v2.cli.benchmark import benchmark
 from depth_anything_v2.cli.checkpoints import checkpoints_app
 from depth_anything_v2.cli.dataset import dataset_app
 from depth_anything_v2.cli.evaluate import evaluate
+from depth_anything_v2.cli.export import export_app
 from depth_anything_v2.cli.plot import plot
 from depth_anything_v2.cli.pointcloud import pointcloud
 from depth_anything_v2.cli.predict import predict
+from depth_anything_v2.cli.train import train_app
 from depth_anything_v2.version import __version__
 
 PROGRAM = "depth-anything"
@@ -30,11 +33,14 @@ app = typer.Typer(
 )
 app.command("predict")(predict)
 app.command("evaluate")(evaluate)
+app.command("benchmark")(benchmark)
 app.command("align")(align)
 app.command("pointcloud")(pointcloud)
 app.command("plot")(plot)
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(dataset_app, name="dataset")
+app.add_typer(train_app, name="train")
+app.add_typer(export_app, name="export")
 
 
 def _print_version(wanted: bool) -> None:

@@ -38,6 +38,8 @@ from depth_anything_v2.cli.common import (
     PrecisionOption,
     QuietOption,
     RelativeOption,
+    TileOption,
+    TileSizeOption,
     V1Option,
     VerboseOption,
 )
@@ -129,6 +131,8 @@ def predict(
     precision: PrecisionOption = "auto",
     exact: ExactOption = False,
     batch_size: BatchSizeOption = None,
+    tile: TileOption = False,
+    tile_size: TileSizeOption = None,
     max_tokens: MaxTokensOption = None,
     max_pixels: MaxPixelsOption = None,
     resume: Annotated[
@@ -168,6 +172,7 @@ def predict(
             input_size=input_size,
             batch_size=batch_size,
             max_tokens=max_tokens,
+            tile=tile_size if tile_size is not None else 0 if tile else None,
             max_pixels=max_pixels,
         )
         writing = PredictOptions(

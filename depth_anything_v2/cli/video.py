@@ -109,6 +109,8 @@ def _one(item: Input, output: Path, estimator: DepthEstimator, options: RenderOp
         return False
     spread = f", range {result.value_range[0]:.6g},{result.value_range[1]:.6g}" if result.value_range else ""
     common.say(f"{output}: {result.frames} frames at {result.rate} fps{spread} ({time.monotonic() - began:.1f} s)")
+    for note in result.notes:
+        common.say(f"note: {item.source}: {note}", sys.stderr)
     if result.problem:
         common.say(f"failed: {result.problem}; '{output}' holds these", sys.stderr)
     return result.problem is None

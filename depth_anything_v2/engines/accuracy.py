@@ -90,6 +90,6 @@ def measure(reference: Engine, candidate: Engine, config: ModelConfig, size: tup
 def from_record(data: Any) -> Accuracy | None:
     """Return what `to_dict` wrote, None for anything else."""
     try:
-        return Accuracy(**data)
-    except TypeError:
+        return Accuracy(**{name: float(value) for name, value in data.items()})
+    except (AttributeError, TypeError, ValueError):
         return None

@@ -30,11 +30,16 @@ class Engine(Protocol):
         ...
 
 
-def check_batch(batch: npt.NDArray[np.float32], config: ModelConfig) -> None:
-    """Raise InputError when `batch` is not (N, 3, H, W) with sides that the network can take."""
-    multiple = config.preprocessing.multiple_of
+def check_axes(batch: npt.NDArray[np.float32]) -> None:
+    """Raise InputError when `batch` is not (N, 3, H, W)."""
     if batch.ndim != 4 or batch.shape[1] != 3 or 0 in batch.shape:
         raise InputError(f"the network input has axes (N, 3, H, W), not shape {batch.shape}")
+
+
+def check_batch(batch: npt.NDArray[np.float32], config: ModelConfig) -> None:
+    """Raise InputError when `batch` is not (N, 3, H, W) with sides that the network can take."""
+    check_axes(batch)
+    multiple = config.preprocessing.multiple_of
     height, width = batch.shape[2:]
     if height % multiple or width % multiple:
         raise InputError(f"the network input is {height} x {width}; both sides must be multiples of {multiple}")

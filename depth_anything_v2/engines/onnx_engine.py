@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,7 +27,9 @@ _SMALL = 1024  # values; what has fewer stays float32
 
 
 def runtime() -> Any:
-    """Return the module onnxruntime, which reports nothing to anybody. Raises MissingExtraError."""
+    """Return the module onnxruntime, kept from reporting its use to its makers. Raises MissingExtraError."""
+    # Read when it is imported, which already reports; the call below is for who imported it before.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,14 +90,16 @@ def _torch_version() -> str:
 def _open_openvino(source: Source) -> Opened:
     from depth_anything_v2.engines import openvino_engine
 
+    precision, measured = source.request.precision, None
+    candidates = [name for name in openvino_engine.precisions() if name != "float32"]
+    if precision != "auto":
+        openvino_engine.check_precision(precision)  # told before anything is converted
     config, licence, notes = source.describe()
     conversion = _OpenVINO(source, config)
-    precision, measured = source.request.precision, None
     if precision == "auto":
-        candidates = [name for name in openvino_engine.precisions() if name != "float32"]
         precision, measured = _fastest(source, conversion.key("auto"), candidates, conversion.fresh, config)
-    openvino_engine.check_precision(precision)
     engine, note = conversion.open(precision)
+    conversion.forget()
     return Opened(engine, config, licence, (*notes, *([note] if note else [])), measured)
 
 
@@ -116,21 +119,42 @@ class _OpenVINO:
 
     def open(self, precision: str) -> tuple[Engine, str | None]:
         """Return the engine from its entry in the store, made or made anew if need be, and a note for the user."""
-        from depth_anything_v2.engines import openvino_engine
+        from depth_anything_v2.engines.openvino_engine import Network
 
-        place, note = store.find(self.key(precision)), None
-        if place is None:
-            place, note = store.add(self.key(precision), lambda work: self._write(work, precision))
-
-        network = openvino_engine.Network(place / openvino_engine.NETWORK, precision, _Kept(self, precision))
+        place, note = self._place(precision)
+        network = Network(lambda: self._read(place, precision), precision, _Kept(self, precision))
         return self._engine(network, _embedding(place)), note
 
     def fresh(self, precision: str) -> Engine:
-        """Return the engine from the checkpoint itself, for any shape."""
-        from depth_anything_v2.engines import openvino_engine
+        """Return the engine to measure, for any shape: float32 from the checkpoint itself, others as they will run."""
+        from depth_anything_v2.engines.openvino_engine import Network
 
-        network = openvino_engine.Network(self._network(), precision, one_shape=False)
-        return self._engine(network, self._trained_embedding())
+        if precision == "float32":
+            return self._engine(Network(self._network().clone, precision, one_shape=False), self._trained_embedding())
+        place, _ = self._place(precision)
+        network = Network(lambda: self._read(place, precision), precision, one_shape=False)
+        return self._engine(network, _embedding(place))
+
+    def forget(self) -> None:
+        """Give back the memory of a conversion."""
+        self._converted = None
+        self.source.forget()
+
+    def _place(self, precision: str) -> tuple[Path, str | None]:
+        place = store.find(self.key(precision))
+        if place is not None:
+            return place, None
+        return store.add(self.key(precision), lambda work: self._write(work, precision))
+
+    def _read(self, place: Path, precision: str) -> Any:
+        """Return the `openvino.Model` of an entry, which may be gone or useless by now."""
+        from depth_anything_v2.engines.openvino_engine import NETWORK, read
+
+        try:
+            return read(place / NETWORK)
+        except CheckpointFormatError:
+            store.discard(place)
+            return read(self._place(precision)[0] / NETWORK)
 
     def _engine(self, network: Network, embedding: npt.NDArray[np.float32] | None) -> Engine:
         from depth_anything_v2.engines.openvino_engine import OpenVINOEngine
@@ -169,12 +193,17 @@ class _Kept:
 
     def find(self, shape: Sequence[int]) -> bytes | None:
         place = store.find(self._key(shape))
-        return None if place is None else (place / _BLOB).read_bytes()
+        with contextlib.suppress(OSError):  # another process may have removed it since
+            return None if place is None else (place / _BLOB).read_bytes()
+        return None
 
     def add(self, shape: Sequence[int], compiled: bytes) -> None:
         def write(work: Path) -> None:
             (work / _BLOB).write_bytes(compiled)
 
+        unusable = store.find(self._key(shape))  # or another process was faster, which costs nothing
+        if unusable is not None:
+            store.discard(unusable)
         store.offer(self._key(shape), write, _KEPT_SHAPES, _KEPT_BYTES)
 
 
@@ -269,13 +298,21 @@ class _ExportedOpenVINO(_OpenVINO):
     def open(self, precision: str) -> tuple[Engine, str | None]:
         from depth_anything_v2.engines import openvino_engine
 
-        network = openvino_engine.Network(self.source.resolved.path, precision, _Kept(self, precision))
+        network = openvino_engine.Network(self._file, precision, _Kept(self, precision))
         return self._engine(network, None), None
 
     def fresh(self, precision: str) -> Engine:
         from depth_anything_v2.engines import openvino_engine
 
-        return self._engine(openvino_engine.Network(self.source.resolved.path, precision, one_shape=False), None)
+        return self._engine(openvino_engine.Network(self._file, precision, one_shape=False), None)
+
+    def _file(self) -> Any:
+        from depth_anything_v2.engines import openvino_engine
+
+        try:
+            return openvino_engine.read(self.source.resolved.path)
+        except CheckpointFormatError as error:
+            raise CheckpointFormatError(f"{self.source.resolved.path} is damaged: export it again ({error})") from error
 
 
 def _key(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from depth_anything_v2.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
+
+_PACKAGE = __name__.partition(".")[0]
 
 
 @dataclass
@@ -60,6 +63,10 @@ class Source:
         self._warn(said)
         return config, licence, (*self.resolved.notes, *notes)
 
+    def forget(self) -> None:
+        """Give back the memory of the weights; who needs them again loads them again."""
+        self._loaded = None
+
     def model(self) -> nn.Module:
         """Return a new model; its weights are shared with other models made of this source."""
         return build(self.load())
@@ -80,7 +87,15 @@ class Source:
 
     def _warn(self, sentences: list[str]) -> None:
         for sentence in sentences:
-            warnings.warn(sentence, UserWarning, stacklevel=6)
+            warnings.warn(sentence, UserWarning, stacklevel=_levels_to_caller())
+
+
+def _levels_to_caller() -> int:
+    """Return the `stacklevel`, for who calls this, of the code that uses this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(f"{_PACKAGE}."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def build(loaded: LoadedCheckpoint) -> nn.Module:

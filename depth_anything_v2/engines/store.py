@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ from depth_anything_v2.io.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, atom
 
 LAYOUT = 2  # raised when what an entry holds changes; older entries are then made anew
 RECORD = "entry.json"
+_MAKERS = ("version", "package")  # parts of a key: other values make other files of the same checkpoint
+_LEFT_S = 86_400.0  # after which a conversion that has not ended is one that was killed
 
 Key = Mapping[str, Any]  # JSON data; 'checkpoint' (SHA-256), 'engine', 'version', 'precision', ...
 
@@ -84,8 +87,10 @@ def offer(key: Key, build: Callable[[Path], None], most: int, most_bytes: int) -
     """
     with contextlib.suppress(OSError, OutputError):
         place = _make(key, build)
-        alike = {**key, "shape": None}
-        others = [(path, size) for path, known, size in entries() if {**known, "shape": None} == alike]
+        alike = _without(key, "shape")
+        others = [
+            (path, size) for path, known, size in entries() if "shape" in known and _without(known, "shape") == alike
+        ]
         others.sort(key=lambda entry: (entry[0] == place, entry[0].stat().st_mtime), reverse=True)
         held = 0
         for position, (path, size) in enumerate(others):
@@ -108,24 +113,25 @@ def _make(key: Key, build: Callable[[Path], None]) -> Path:
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    _remove_outdated(key, place)
+    _tidy(key)
     return place
 
 
-def recall(key: Key) -> Any:
+def recall(key: Key) -> dict[str, Any] | None:
     """Return what `remember` kept under this key, or None."""
     try:
-        return json.loads((folder() / f"{_name(key)}.json").read_text(encoding="utf-8"))
+        data = json.loads((folder() / f"{_name(key)}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return data if isinstance(data, dict) else None
 
 
-def remember(key: Key, data: Any) -> None:
-    """Keep JSON data for later processes, where the folder can be written."""
+def remember(key: Key, data: Mapping[str, Any]) -> None:
+    """Keep a JSON object for later processes, where the folder can be written."""
     with contextlib.suppress(OutputError):
         make_folder(folder())
         with atomic_path(folder() / f"{_name(key)}.json") as temporary:
-            temporary.write_text(json.dumps(data), encoding="utf-8")
+            temporary.write_text(json.dumps(dict(data)), encoding="utf-8")
 
 
 def entries() -> Iterator[tuple[Path, dict[str, Any], int]]:
@@ -177,8 +183,20 @@ class _Kept:
 _kept = _Kept()
 
 
-def _remove_outdated(key: Key, place: Path) -> None:
-    """Remove entries that differ from this one only in the versions that made them."""
+def _tidy(key: Key) -> None:
+    """Remove entries that differ from this one in what made them, and what killed processes left half made."""
+    alike = _without(key, "shape", *_MAKERS)
     for other, known, _ in entries():
-        if other != place and {**known, "version": key.get("version")} == dict(key):
+        replaced = any(known.get(part) != key.get(part) for part in _MAKERS) or other.name != _name(known)
+        if replaced and _without(known, "shape", *_MAKERS) == alike:
             discard(other)
+    for left in folder().glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if left.is_dir() and time.time() - left.stat().st_mtime > _LEFT_S:
+                shutil.rmtree(left)
+
+
+def _without(key: Key, *parts: str) -> dict[str, Any]:
+    """Return a key as a record holds it, lists for tuples, less some of its parts."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(key)))
+    return {name: value for name, value in plain.items() if name not in parts}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from depth_anything_v2.engines.base import check_axes
 from depth_anything_v2.errors import OptionError, OutOfMemoryError
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -98,7 +99,8 @@ class TorchEngine:
             ) from error
 
     def _run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        x = torch.from_numpy(batch).to(self.device, memory_format=torch.channels_last)
+        check_axes(batch)  # the model itself checks its sides
+        x = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device, memory_format=torch.channels_last)
         depth = self._forward(x, PRECISIONS[self.precision])
         if self.precision != "float32" and not bool(torch.isfinite(depth).all()):
             warnings.warn(f"{self.precision} gave values that are not finite; run again in float32", stacklevel=2)

@@ -37,6 +37,7 @@ class EstimatorOptions:
     batch_size: int | None = None
     max_tokens: int | None = None
     max_pixels: int | None = None
+    tile: int | None = None
 
     def __post_init__(self) -> None:
         if self.relative and self.max_depth_m is not None:
@@ -45,7 +46,10 @@ class EstimatorOptions:
             raise OptionError(f"the limit on pixels must be at least 1, not {self.max_pixels}")
 
     def load(self, *, progress: bool = False, on_wait: Callable[[str], None] | None = None) -> DepthEstimator:
-        """Return the estimator; on_wait is told of what takes long and is done once. Raises what `DepthEstimator.from_pretrained` raises."""
+        """Return the estimator; on_wait is told of what takes long and is done once.
+
+        Raises what `DepthEstimator.from_pretrained` raises.
+        """
         from depth_anything_v2.estimator import DepthEstimator
 
         given = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}

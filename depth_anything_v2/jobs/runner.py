@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from depth_anything_v2.camera import Camera
 from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.errors import DepthAnythingError, OutputError
-from depth_anything_v2.estimator import Prepared
+from depth_anything_v2.estimator import Answer, Prepared
 from depth_anything_v2.io.atomic import make_folder
 from depth_anything_v2.io.exif import read_picture
 from depth_anything_v2.jobs.inputs import identity
@@ -56,9 +55,11 @@ class Estimator(Protocol):
     def batch_size(self) -> int: ...
     @property
     def max_pixels(self) -> int: ...
+    @property
+    def tile(self) -> int | None: ...
     def prepare(self, rgb: Rgb, source: str | None = None, *, camera: Camera | None = None) -> Prepared: ...
-    def run(self, prepared: Sequence[Prepared]) -> list[npt.NDArray[np.float32]]: ...
-    def finish(self, prepared: Prepared, depth: npt.NDArray[np.float32]) -> DepthPrediction: ...
+    def run(self, prepared: Sequence[Prepared]) -> list[Answer]: ...
+    def finish(self, prepared: Prepared, answer: Answer) -> DepthPrediction: ...
 
 
 OnResult = Callable[[ItemResult, int, int], None]  # result, how many inputs are finished, how many there are
@@ -119,7 +120,7 @@ class _Item:
     pixels: int = 0
     held: int = 0
     prepared: Prepared | None = None
-    answer: npt.NDArray[np.float32] | None = None
+    answer: Answer | None = None
     prediction: DepthPrediction | None = None
     camera: Camera | None = None
     notes: tuple[str, ...] = ()
@@ -152,6 +153,7 @@ class _Job:
             "config": estimator.config.to_dict(),
             "input_size": estimator.input_size,
             "precision": estimator.precision,
+            "tile": estimator.tile,
         }
 
     def run(self) -> None:

@@ -90,8 +90,9 @@ def _resize_integers(rgb: npt.NDArray[Any], size: tuple[int, int], method: int) 
     The interpolation is separable, so the bands of a large one are resized along their rows first.
     """
     height, width = rgb.shape[:2]
-    rows = max(1, _BAND_PIXELS // width)
-    if rows >= height:
+    bands = math.ceil(height * width / _BAND_PIXELS)
+    rows = math.ceil(height / bands)  # none of the bands is a leftover of a few
+    if bands == 1:
         narrow = rgb.astype(np.float32)
     else:
         narrow = np.empty((height, size[1], 3), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -58,7 +60,8 @@ class RenderResult:
     """What came of one video.
 
     frames: read, and as many written. value_range: (low, high) in use for all frames, None for 'frame'.
-    problem: a sentence when the video was damaged or cut off and `output` holds what could be read.
+    problem: a sentence when the video was damaged or cut off and `output` holds what could be read. notes: what to
+    know of how the frames were predicted, each once.
     """
 
     source: Path
@@ -67,6 +70,7 @@ class RenderResult:
     rate: Fraction
     value_range: tuple[float, float] | None
     problem: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def parse_range(text: str) -> ValueRange:
@@ -94,10 +98,17 @@ def _check_range(value_range: ValueRange) -> None:
 def depth_frames(
     frames: Iterable[Frame], estimator: Estimator, *, batch_size: int = 1
 ) -> Iterator[tuple[Frame, DepthPrediction]]:
-    """Yield each frame with its depth, in order; at most `batch_size` frames are held.
+    """Yield each frame with its depth, in order; what is held is bounded.
+
+    With an estimator that has `predict_many`, such as `DepthEstimator`, the network and the caller work at the same
+    time, a few frames apart; with others `batch_size` frames are held.
 
     Raises InputError when the estimator answers another number of maps or another size than it was given.
     """
+    stream: Any = getattr(estimator, "predict_many", None)
+    if stream is not None:
+        yield from _streamed(frames, stream, batch_size)
+        return
     many: Any = getattr(estimator, "predict_arrays", None)
     iterator = iter(frames)
     while batch := list(itertools.islice(iterator, batch_size)):
@@ -106,6 +117,24 @@ def depth_frames(
         if [answer.depth.shape for answer in answers] != [picture.shape[:2] for picture in pictures]:
             raise InputError(f"the estimator answered {len(answers)} depth maps to {len(batch)} frames, or other sizes")
         yield from zip(batch, answers, strict=True)
+
+
+def _streamed(frames: Iterable[Frame], stream: Any, batch_size: int) -> Iterator[tuple[Frame, DepthPrediction]]:
+    waiting: collections.deque[Frame] = collections.deque()
+
+    def pictures() -> Iterator[RGB]:
+        for frame in frames:
+            waiting.append(frame)
+            yield frame.rgb
+
+    with contextlib.closing(stream(pictures(), batch_size=batch_size)) as predictions:
+        for prediction in predictions:
+            frame = waiting.popleft()
+            if prediction.depth.shape != frame.rgb.shape[:2]:
+                raise InputError("the estimator answered a depth map of another size than its frame")
+            yield frame, prediction
+    if waiting:
+        raise InputError(f"the estimator answered nothing to the last {len(waiting)} frames")
 
 
 def clip_range(predictions: Iterable[DepthPrediction]) -> tuple[float, float]:
@@ -169,14 +198,15 @@ def render_video(
         value_range = clip_range(_first_pass(source, estimator, options, on_frame))
     with VideoReader(source, strict=False) as reader:
         info = reader.info
+        notes: dict[str, None] = {}
         frames = write_video(
             output,
-            _pictures(reader, estimator, options, value_range, on_frame),
+            _pictures(reader, estimator, options, value_range, on_frame, notes),
             rate=info.rate,
             crf=options.crf,
             pixel_aspect=info.pixel_aspect,
         )
-        return RenderResult(source, output, frames, info.rate, value_range, reader.problem)
+        return RenderResult(source, output, frames, info.rate, value_range, reader.problem, tuple(notes))
 
 
 def _first_pass(
@@ -196,9 +226,11 @@ def _pictures(
     options: RenderOptions,
     value_range: tuple[float, float] | None,
     on_frame: OnFrame | None,
+    notes: dict[str, None],
 ) -> Iterator[Frame]:
     shown = 0
     for frame, prediction in depth_frames(reader, estimator, batch_size=options.batch_size):
+        notes |= dict.fromkeys(prediction.provenance.notes)
         yield dataclasses.replace(frame, rgb=depth_picture(frame.rgb, prediction, options, value_range))
         shown += 1
         if on_frame is not None:

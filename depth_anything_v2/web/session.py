@@ -191,7 +191,7 @@ def describe(prediction: DepthPrediction, notes: tuple[str, ...], seconds: float
         f"Picture {prediction.width} × {prediction.height} pixels; the network saw {width} × {height}; "
         f"{seconds:.2g} s on {told.device}."
     )
-    return "  \n".join([*lines, *notes])
+    return "  \n".join([*lines, *told.notes, *notes])
 
 
 def _write_colours(prediction: DepthPrediction, colormap: str, folder: Path, stem: str) -> tuple[Path, Path]:

@@ -11,6 +11,8 @@ import pytest
 from picture_files import save_tiny_checkpoint
 
 from depth_anything_v2.cli.main import main
+from depth_anything_v2.engines import store
+from depth_anything_v2.estimator import DepthEstimator
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,13 @@ class Outcome:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A checkpoint of the small architecture, relative, with random weights."""
-    return str(save_tiny_checkpoint(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> str:
+    """A checkpoint of the small architecture, relative, with random weights; converted, so that no note says so."""
+    path = save_tiny_checkpoint(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "folder", lambda: shared_cache / "converted")
+        DepthEstimator.from_pretrained(path)
+    return str(path)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -199,6 +200,7 @@ def test_verbose_says_what_it_runs_on(predict: Run) -> None:
     photo(Path("a.png"))
     said = predict("a.png", "-v", "--batch-size", 3, "--exact").err
     assert "lite0 by torch on cpu, float32, input size 64, batches of 3" in said
+    assert re.search(r"12 megapixels: batch 3 of 96 x 64, about \d\.\d GB of \d+(\.\d)? GB available", said), said
     assert "lite0 by openvino on cpu, float32" in predict("a.png", "-v", "--overwrite", "--precision", "float32").err
 
 
@@ -244,13 +246,15 @@ def test_every_estimator_option_reaches_the_estimator(monkeypatch: pytest.Monkey
     photo(Path("a.png"))
     given: dict[str, Any] = {}
 
-    def from_pretrained(name: str, **options: Any) -> FakeEstimator:
+    def from_pretrained(name: str, *, on_wait: Callable[[str], None], **options: Any) -> FakeEstimator:
+        on_wait("converting")
         given.update(options, name=name)
         return FakeEstimator()
 
     monkeypatch.setattr(DepthEstimator, "from_pretrained", from_pretrained)
-    options = "--checkpoint x --encoder vits --relative --v1 --offline --device cpu --precision float16"
+    options = "--checkpoint x --encoder vits --relative --v1 --offline --engine onnx --device cpu"
     options += " --input-size 98 --batch-size 2 --max-tokens 99 --max-pixels 5000"
+    options += " --precision float16 --exact"
     assert main(["predict", "a.png", *options.split()]) == 0
     assert given == {
         "name": "x",
@@ -259,7 +263,9 @@ def test_every_estimator_option_reaches_the_estimator(monkeypatch: pytest.Monkey
         "v1": True,
         "offline": True,
         "device": "cpu",
+        "engine": "onnx",
         "precision": "float16",
+        "exact": True,
         "input_size": 98,
         "batch_size": 2,
         "max_tokens": 99,

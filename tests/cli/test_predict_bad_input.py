@@ -79,32 +79,32 @@ def test_a_bad_picture_is_one_sentence_and_the_others_are_done(predict: Run, nam
 def test_thin_pictures_are_done_with_a_note_each(predict: Run) -> None:
     for name, height, width in (("flat", 1, 5000), ("tall", 5000, 1), ("band", 100, 5000), ("usual", 40, 50)):
         photo(Path(f"in/{name}.png"), height, width)
-    outcome = predict("in", "--max-tokens", 2000, "-f", "npz")
+    outcome = predict("in", "--max-tokens", 1000, "-f", "npz")
     assert outcome.status == 0
     notes = [line for line in outcome.err.splitlines() if line.startswith("note: in/")]
     assert [note.split(": ")[1] for note in notes] == ["in/band.png", "in/flat.png", "in/tall.png"]
-    assert all("pixels instead of" in note and "2000 tokens (max tokens)" in note for note in notes)
+    assert all("pixels instead of" in note and "1000 tokens (max tokens)" in note for note in notes)
     for name, shape in (("flat", (1, 5000)), ("tall", (5000, 1)), ("band", (100, 5000))):
         prediction = read_depth(f"out/{name}.npz")
         assert prediction.depth.shape == shape
         assert prediction.provenance.notes == (notes[0].partition(".png: ")[2],) or name != "band"
-    assert "note: in/" not in predict("in", "--max-tokens", 2000, "--overwrite", "-q").err
+    assert "note: in/" not in predict("in", "--max-tokens", 1000, "--overwrite", "-q").err
 
 
 def test_a_picture_that_does_not_fit_into_memory_is_refused_with_the_size_that_does(
     predict: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner, "free_memory", lambda: 400_000_000)
+    monkeypatch.setattr(planner, "free_memory", lambda: 250_000_000)
     monkeypatch.setattr(planner, "resident_bytes", lambda: 0)
     photo(Path("in/large.png"), 200, 400)
     photo(Path("in/tall.png"), 60, 20)
-    refused = predict("in", "--input-size", 960)
+    refused = predict("in", "--input-size", 960, "--precision", "float32")
     assert (refused.status, left_in("out")) == (1, [])
     size = re.search(
         r"failed: 'in/large.png' would need about .* an input size of (\d+) or less fits$", refused.err, re.M
     )
     assert size is not None, refused.err
-    assert predict("in/large.png", "--input-size", size[1]).status == 0
+    assert predict("in/large.png", "--input-size", size[1], "--precision", "float32").status == 0
     assert read_image("out/large.png").shape == (200, 400, 3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -112,7 +113,7 @@ def test_an_error_that_no_reader_foresaw_does_not_stop_it_either(monkeypatch: py
     def read(source: str, **_options: Any) -> Any:
         if source.endswith("00.png"):
             raise ZeroDivisionError("corrupt header")
-        return read_image(source), None
+        return read_image(source), None, ()
 
     monkeypatch.setattr("depth_anything_v2.jobs.runner.read_picture", read)
     report = run("in")
@@ -359,3 +360,74 @@ def test_options_that_make_no_sense(make: Any, message: str) -> None:
 
 def test_formats_are_lists_with_or_without_commas() -> None:
     assert PredictOptions(("npz, PNG", ".npy", "npz")).formats == ("npz", "png", "npy")
+
+
+def test_photographs_are_kept_only_for_what_shows_them() -> None:
+    photos(2)
+    given: list[tuple[int, ...]] = []
+
+    class Shapes(DepthFiles):
+        def write(self, prediction: DepthPrediction, rgb: Any, base: Path) -> Any:
+            given.append(rgb.shape)
+            return super().write(prediction, rgb, base)
+
+    for beside in (False, True):
+        product = Shapes(PredictOptions(("png",), side_by_side=beside))
+        assert run_job(plan_job(["in"], Path(f"out{beside}"), product, JobOptions()), FakeEstimator()).ok
+    assert sorted(given[:2]) == [(0, 0, 3), (0, 0, 3)]
+    assert sorted(given[2:]) == [(20, 30, 3), (21, 30, 3)]
+
+
+@pytest.mark.parametrize("method", ["prepare", "run", "finish"])
+def test_a_defect_in_any_stage_passes_through_and_ends_the_threads(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos(6)
+    estimator, calls = FakeEstimator(), []
+    works = getattr(estimator, method)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        calls.append(method)
+        if len(calls) == 3:
+            raise ZeroDivisionError(method)
+        return works(*arguments, **options)
+
+    monkeypatch.setattr(estimator, method, fail)
+    with pytest.raises(ZeroDivisionError, match=method):
+        run("in", estimator=estimator)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("depth-anything")]
+
+
+@pytest.mark.parametrize("method", ["prepare", "run", "finish"])
+def test_too_little_memory_for_one_picture_fails_that_one(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos(3)
+    estimator, calls = FakeEstimator(), []
+    works = getattr(estimator, method)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        calls.append(method)
+        if len(calls) == 2:
+            raise MemoryError
+        return works(*arguments, **options)
+
+    monkeypatch.setattr(estimator, method, fail)
+    report = run_job(plan("in", workers=1), estimator)
+    assert statuses(report) == ["done", "failed", "done"]
+    assert (
+        report.failures[0].error == f"'{Path('in/01.png')}' needs more memory than there is: use a smaller input size"
+    )
+    assert files_in("out") == ["00.npz", "02.npz"]
+
+
+def test_notes_on_a_prediction_are_in_the_report() -> None:
+    photos(1)
+
+    class Noting(FakeEstimator):
+        def finish(self, prepared: Any, depth: Any) -> DepthPrediction:
+            found = super().finish(prepared, depth)
+            return found.replace(provenance=dataclasses.replace(found.provenance, notes=("smaller than asked for",)))
+
+    report = run("in", estimator=Noting())
+    assert report.results[0].notes == ("smaller than asked for",)
+    assert report.to_dict()["inputs"][0]["notes"] == ["smaller than asked for"]
+    assert read_depth("out/00.npz").provenance.notes == ("smaller than asked for",)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from depth_anything_v2.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, model_config
 from depth_anything_v2.dpt import DepthAnythingV2
 from depth_anything_v2.errors import OptionError
+from depth_anything_v2.util import transform
 from depth_anything_v2.util.transform import NormalizeImage, PrepareForNet, Resize, network_size, preprocess
 
 SIDES = st.integers(1, 10_000)
@@ -188,3 +189,52 @@ def test_area_averages_where_bicubic_picks() -> None:
             for method in ("area", "bicubic")
         )
         np.testing.assert_array_equal(area, cubic)
+
+
+@quick
+@given(SIDES, SIDES, INPUT_SIZES, MULTIPLES, st.integers(6, 40_000))
+def test_the_token_limit_shrinks_both_sides_and_keeps_the_aspect(
+    height: int, width: int, size: int, multiple: int, limit: int
+) -> None:
+    free = network_size(height, width, size, multiple)
+    limited = network_size(height, width, size, multiple, limit)
+    if free[0] * free[1] <= limit * 196:
+        assert limited == free
+        return
+    assert limited[0] * limited[1] <= limit * 196
+    assert limited[0] % multiple == limited[1] % multiple == 0
+    assert limited[0] <= free[0]
+    assert limited[1] <= free[1]
+    assert network_size(width, height, size, multiple, limit) == limited[::-1] or height == width
+    short, long = sorted(limited)
+    exact = short * max(height, width) / min(height, width)
+    room = limit * 196 // short // multiple * multiple
+    assert abs(long - min(exact, room)) <= multiple
+
+
+@pytest.mark.parametrize(
+    ("picture_size", "expected"),
+    [((100, 5000), (350, 17500)), ((1, 5000), (28, 140000)), ((5000, 1), (140000, 28)), ((1, 90000), (14, 458752))],
+)
+def test_thin_pictures_under_the_usual_limit(picture_size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert network_size(*picture_size, 518, 14, 32_768) == expected
+
+
+def test_a_token_limit_below_one_is_refused() -> None:
+    with pytest.raises(OptionError, match="token limit must be at least 1, not 0"):
+        network_size(10, 10, 518, 14, 0)
+    assert network_size(10, 10, 518, 32, 1) == (32, 32)  # less than one multiple is nothing
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "area"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_large_pictures_are_resized_in_bands_as_small_ones_are(
+    interpolation: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_scale = np.iinfo(dtype).max
+    rgb = np.random.default_rng(0).integers(0, full_scale, (301, 403, 3), dtype, endpoint=True)
+    steps = Preprocessing(interpolation=interpolation)
+    whole = preprocess(rgb, steps, (112, 140))
+    np.testing.assert_allclose(whole, preprocess(rgb.astype(np.float32) / full_scale, steps, (112, 140)), atol=5e-6)
+    monkeypatch.setattr(transform, "_BAND_PIXELS", 50 * 403)
+    np.testing.assert_allclose(preprocess(rgb, steps, (112, 140)), whole, atol=5e-6)

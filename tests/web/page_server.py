@@ -64,8 +64,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Server]:
-    """Run app.py in an empty working directory with a fresh home; a proxy that isn't there must not matter."""
+def running(folder: Path, weights: Path) -> Iterator[Server]:
+    """Run app.py in an empty working directory with a fresh home; a proxy that isn't there must not matter.
+
+    weights: the cache folder of checkpoints.
+    """
     log, output, cache = folder / "connections.txt", folder / "output.txt", folder / "cache"
     log.touch()
     environment = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
@@ -73,7 +76,7 @@ def running(folder: Path) -> Iterator[Server]:
         "WATCH_LOG": str(log),
         "GRADIO_TEMP_DIR": str(cache),
         "HOME": str(folder),
-        "DEPTH_ANYTHING_CACHE": str(folder / "weights"),
+        "DEPTH_ANYTHING_CACHE": str(weights),
         "HF_HOME": str(folder / "hf"),
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "2",
