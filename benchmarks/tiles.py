@@ -27,7 +27,7 @@ from depth_anything_v2.estimator import DepthEstimator
 from depth_anything_v2.metrics import abs_rel, boundary_f1
 from depth_anything_v2.prediction import DepthPrediction
 from depth_anything_v2.robust_fit import fit_scale_shift
-from depth_anything_v2.tiles import TileGrid, plan_tiles, refine
+from depth_anything_v2.tiles import TileGrid, plan_tiles
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 HEIGHT, WIDTH = 1152, 1536
@@ -35,18 +35,6 @@ FIRST_SEED = 10_000_000  # none of these scenes was seen in training
 LARGER = (2, 4)  # times the input size, to compare with
 
 FloatMap = npt.NDArray[np.float32]
-
-
-def tiled(estimator: DepthEstimator, picture: npt.NDArray[Any], coarse: FloatMap, side: int | None) -> FloatMap:
-    """Return the global pass over a picture, refined by tiles; as it is where they gain nothing."""
-    grid = plan_tiles(coarse.shape[0], coarse.shape[1], estimator.input_size, side)
-    if grid is None:
-        return coarse
-
-    def predict(crops: Any) -> list[FloatMap]:
-        return estimator.run([estimator.prepare(crop) for crop in crops])
-
-    return refine(picture, coarse, predict, grid, kind=estimator.config.kind, batch_size=estimator.batch_size).depth
 
 
 def scores(inverse: FloatMap, truth_m: FloatMap) -> tuple[float, float]:
@@ -74,20 +62,21 @@ def seam_ratio(change: FloatMap, grid: TileGrid) -> float:
 
 def compare(checkpoint: str, count: int, side: int | None, pictures: Path | None) -> None:
     """Print the table of scores over `count` scenes."""
-    estimator = DepthEstimator.from_pretrained(checkpoint, exact=True)
-    size = estimator.input_size
+    plain = DepthEstimator.from_pretrained(checkpoint, exact=True)
+    fine = DepthEstimator(plain.engine, plain.config, tile=side or 0)
+    size = plain.input_size
     grid = plan_tiles(HEIGHT, WIDTH, size, side)
-    if grid is None or estimator.config.kind == "metric":
-        raise SystemExit("choose a relative checkpoint and a side of tiles below two thirds of 1152")
+    if grid is None or plain.config.kind == "metric":
+        raise SystemExit(f"choose a relative checkpoint and a side of tiles below two thirds of {HEIGHT}")
     names = ["global pass", *(f"input size {times * size}" for times in LARGER), f"{len(grid)} tiles"]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     seams = []
     for number in range(count):
         kind = list(FAMILIES)[number % len(FAMILIES)]
         scene = render_scene(FIRST_SEED + number, HEIGHT, WIDTH, kind=kind)
-        coarse = estimator(scene.image).depth
-        maps = [coarse, *(estimator(scene.image, input_size=times * size).depth for times in LARGER)]
-        maps.append(tiled(estimator, scene.image, coarse, side))
+        coarse = plain(scene.image).depth
+        maps = [coarse, *(plain(scene.image, input_size=times * size).depth for times in LARGER)]
+        maps.append(fine(scene.image).depth)
         seams.append(seam_ratio(maps[-1] - coarse, grid))
         for name, inverse in zip(names, maps, strict=True):
             found[name].append(scores(inverse, scene.depth_m))
@@ -112,8 +101,9 @@ def show(path: Path, image: npt.NDArray[np.uint8], coarse: FloatMap, fine: Float
     near = np.asarray(1 / truth_m, np.float32)
     panels = [image, *(DepthPrediction(depth, "relative").colorize("spectral", ends) for depth in (coarse, fine))]
     panels.append(DepthPrediction(near, "relative").colorize("spectral", (0, float(np.percentile(near, 99.5)))))
-    whole = [cv2.resize(panel, (512, 384), interpolation=cv2.INTER_AREA) for panel in panels]
-    part = [panel[384:768, 512:1024] for panel in panels]
+    height, width = coarse.shape[0] // 3, coarse.shape[1] // 3
+    whole = [cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA) for panel in panels]
+    part = [panel[height : 2 * height, width : 2 * width] for panel in panels]
     cv2.imwrite(str(path), np.vstack([np.hstack(whole), np.hstack(part)])[:, :, ::-1])
 
 
@@ -131,7 +121,7 @@ def large_picture(width: int, height: int) -> npt.NDArray[np.uint8]:
     return picture
 
 
-def measure_large(checkpoint: str, width: int, height: int) -> None:
+def measure_large(checkpoint: str, width: int, height: int, side: int | None) -> None:
     """Print time and peak memory of processes that predict one large picture."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -139,22 +129,16 @@ def measure_large(checkpoint: str, width: int, height: int) -> None:
         command = [sys.executable, str(Path(__file__).resolve()), "--checkpoint", checkpoint, "--one", "large.jpg"]
         run_process([*command, "--global-pass"], folder)  # fills the caches
         rows = [[f"{width} x {height}", "seconds", "peak memory"]]
-        for label, more in (("global pass", ["--global-pass"]), ("tiles", [])):
+        with_tiles = [] if side is None else ["--tile-size", str(side)]
+        for label, more in (("global pass", ["--global-pass"]), ("tiles", with_tiles)):
             done = run_process([*command, *more], folder)
             rows.append([label, f"{done.seconds:.1f}", f"{done.peak_bytes / 2**20:.0f} MiB"])
     print_table(rows)
 
 
-def predict_one(checkpoint: str, path: Path, side: int | None, with_tiles: bool) -> None:
+def predict_one(checkpoint: str, path: Path, tile: int | None) -> None:
     """Read a picture, predict it and write the numbers: what a measured process does."""
-    from depth_anything_v2.io.images import read_image
-
-    estimator = DepthEstimator.from_pretrained(checkpoint)
-    picture = read_image(path)
-    prediction = estimator(picture)
-    if with_tiles:
-        prediction = prediction.replace(depth=tiled(estimator, picture, prediction.depth, side), valid=None)
-    prediction.save(path.with_suffix(".npy"))
+    DepthEstimator.from_pretrained(checkpoint, tile=tile)(path).save(path.with_suffix(".npy"))
 
 
 def main() -> None:
@@ -169,9 +153,9 @@ def main() -> None:
     parser.add_argument("--global-pass", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        predict_one(given.checkpoint, given.one, given.tile_size, not given.global_pass)
+        predict_one(given.checkpoint, given.one, None if given.global_pass else given.tile_size or 0)
     elif given.large:
-        measure_large(given.checkpoint, *given.size)
+        measure_large(given.checkpoint, given.size[0], given.size[1], given.tile_size)
     else:
         compare(given.checkpoint, given.scenes, given.tile_size, given.pictures)
 

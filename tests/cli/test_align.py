@@ -75,7 +75,7 @@ def test_a_map_in_millimetres_of_another_size(command: Run) -> None:
     assert "give scale, in metres (0.001 for mm)" in refused.err
     outcome = command("align", "desk.npz", "--depth", "kinect.png", "--depth-scale", 0.001, "-o", "m.npz")
     assert outcome.status == 0, outcome.err
-    assert np.median(np.abs(read_depth("m.npz").depth / DEPTH - 1)) < 0.01
+    assert np.median(np.abs(read_depth("m.npz").depth / DEPTH - 1)) < 0.02
     relative = command("align", "desk.npz", "--depth", "desk.npz", "-o", "n.npz")
     assert relative.status == 2
     assert "--depth takes a map in metres, 'desk.npz' holds relative depth" in relative.err

@@ -9,12 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from depth_anything_v2.datasets import rendered
-from depth_anything_v2.datasets.rendered import FAMILIES, load_textures, render_scene, write_shards
-from depth_anything_v2.datasets.scenes import raycast
+from depth_anything_v2.datasets.rendered import FAMILIES, load_textures, render_clip, render_scene, write_shards
 from depth_anything_v2.datasets.scenes.builder import random_turn
-from depth_anything_v2.datasets.scenes.occlusion import shadow
-from depth_anything_v2.datasets.scenes.raycast import Primitive, Shape, View, cast, local_frame, look_at
-from depth_anything_v2.datasets.scenes.surface import Light, Material, Scenery, surface_of
+from depth_anything_v2.datasets.scenes.raycast import cast
+from depth_anything_v2.datasets.scenes.shapes import Primitive, Shape, Solids, View, look_at
 from depth_anything_v2.errors import InputError, OptionError
 
 Array = npt.NDArray[np.float64]
@@ -104,7 +102,8 @@ def test_the_screen_rectangle_cuts_nothing_off(shape: Shape, seed: int, monkeypa
     item = primitive(shape, seed, taper=1.5)
     view = view_from((0.6, -1.0 - 0.3 * seed, 0.9), (0.5, 0.2, 0.3))
     depth, _ = cast([item], view)
-    monkeypatch.setattr(raycast, "_screen_rectangle", lambda item, view: (0, view.height, 0, view.width))
+    whole = np.array([[0, view.height, 0, view.width]])
+    monkeypatch.setattr(Solids, "screen_rectangles", lambda self, view: whole)
     everywhere, _ = cast([item], view)
     np.testing.assert_array_equal(depth, everywhere)
 
@@ -124,33 +123,6 @@ def test_objects_behind_the_camera_are_not_seen() -> None:
     depth, index = cast([primitive(shape) for shape in Shape], view_from((0, 3, 0), (0, 9, 0)))
     assert np.isinf(depth).all()
     assert (index == -1).all()
-
-
-def test_normals_face_the_camera_and_stand_on_the_surface() -> None:
-    view = view_from((0, -5, 0), (0, 0, 0))
-    ball = Primitive(Shape.ELLIPSOID, np.zeros(3), np.full(3, 1.2), np.eye(3), 0)
-    depth, index = cast([ball], view)
-    surface = surface_of([ball], [Material((1, 1, 1))], view, depth, index)
-    np.testing.assert_allclose(surface.normal, surface.point / 1.2, atol=2e-3)
-    assert ((surface.normal * surface.ray).sum(axis=0) <= 1e-5).all()
-
-
-def test_shadow_lies_where_the_lamp_is_hidden() -> None:
-    view = view_from((0, -6, 5), (0, 0, 0))
-    ground = Primitive(Shape.QUAD, np.zeros(3), np.array([20.0, 20.0, 1.0]), np.eye(3), 0)
-    block = Primitive(Shape.BOX, np.array([0.0, 0.0, 2.0]), np.array([0.5, 0.5, 0.1]), np.eye(3), 0)
-    scene = Scenery("test", view, [ground, block], [Material((1, 1, 1))])
-    depth, index = cast(scene.items, view)
-    surface = surface_of(scene.items, scene.materials, view, depth, index)
-    lit = shadow(scene, Light(np.array([1.0, 0.0, 1.0]), False, (1, 1, 1), 1.0, 1.0, True), surface)
-    on_ground = index.ravel()[surface.order] == 0
-    # The sun stands at 45 degrees towards +x: the shadow of a plate at height 2 lies around x = -2.
-    x, y = surface.point[0], surface.point[1]
-    inside = on_ground & (np.abs(x + 2) < 0.35) & (np.abs(y) < 0.35)
-    outside = on_ground & (np.hypot(x + 2, y) > 1.3) & (np.hypot(x, y) < 5)
-    assert inside.sum() > 5
-    assert lit[inside].max() == 0
-    assert lit[outside].mean() > 0.98
 
 
 @pytest.mark.parametrize("kind", list(FAMILIES))
@@ -179,8 +151,16 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     assert one.image.tobytes() != render_scene(12, 64, 80, textures=[photograph]).image.tobytes()
 
 
-def test_seeds_reach_every_family() -> None:
-    assert {render_scene(seed, 32, 32).kind for seed in range(40)} == set(FAMILIES)
+def test_seeds_reach_every_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = set()
+
+    def only_planned(shots, device):
+        drawn.update(shot.scene.kind for shot in shots)
+        return [[None]] * len(shots)
+
+    monkeypatch.setattr(rendered, "_rendered", only_planned)
+    rendered.render_scenes(range(80), 32, 32)
+    assert drawn == set(FAMILIES)
 
 
 def test_unusable_options_are_refused() -> None:
@@ -188,8 +168,14 @@ def test_unusable_options_are_refused() -> None:
         render_scene(1, 16, 64)
     with pytest.raises(OptionError, match="tabletop"):
         render_scene(1, kind="moon")
+    with pytest.raises(OptionError, match="use 'cpu'"):
+        render_scene(1, 32, 32, device="nonsense")
+    with pytest.raises(OptionError, match="at least one"):
+        render_clip(1, 0)
     with pytest.raises(OptionError, match="at least 1"):
         write_shards("unused", 0, seed=1)
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        write_shards("unused", 1, seed=1, portrait=2)
 
 
 def test_textures_are_read_in_order_and_shrunk(tmp_path: Path) -> None:
@@ -219,19 +205,19 @@ def test_shards_resume_after_an_interruption_with_the_same_bytes(
         return write_shards(folder, 5, seed=7, height=32, width=40, shard_size=2)
 
     whole = shards(tmp_path / "whole")
-    real, calls = rendered.render_scene, itertools.count()
+    real, calls = rendered.render_scenes, itertools.count()
 
-    def interrupted(*args: object, **kwargs: object) -> rendered.RenderedScene:
+    def interrupted(*args: object, **kwargs: object) -> list[rendered.RenderedScene]:
         if next(calls) == 3:
             raise KeyboardInterrupt
         return real(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rendered, "render_scene", interrupted)
+    monkeypatch.setattr(rendered, "render_scenes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         shards(tmp_path / "cut")
     assert [p.name for p in (tmp_path / "cut").iterdir()] == ["shard-00000.npz"]
     kept = (tmp_path / "cut" / "shard-00000.npz").stat().st_mtime_ns
-    monkeypatch.setattr(rendered, "render_scene", real)
+    monkeypatch.setattr(rendered, "render_scenes", real)
     resumed = shards(tmp_path / "cut")
     assert resumed[0].stat().st_mtime_ns == kept
     assert [p.name for p in resumed] == [p.name for p in whole]
@@ -256,8 +242,26 @@ def test_a_shard_holds_relative_inverse_depth(tmp_path: Path) -> None:
     assert inverse.min() >= 0
     assert inverse.max() <= 1
     seeds = np.random.SeedSequence([1, 0]).generate_state(2, np.uint64)
-    near = 1 / render_scene(int(seeds[0]), 32, 40).depth_m
+    scene = render_scene(int(seeds[0]), 32, 40)
+    near = 1 / scene.depth_m
     np.testing.assert_allclose(inverse[0], near / max(1.0, near.max()), rtol=2e-3, atol=1e-6)
+    with np.load(paths[0]) as first:
+        assert first["scale"][0] == pytest.approx(max(1.0, near.max()))
+        assert first["focal_px"][0] == pytest.approx(scene.focal_px)
+        assert first["kind"][0] == scene.kind
+        assert "normal" not in first
+
+
+def test_shards_may_be_upright_and_hold_normals(tmp_path: Path) -> None:
+    paths = write_shards(tmp_path, 2, seed=1, height=32, width=40, shard_size=1, portrait=0.5, normals=True)
+    shapes = []
+    for path in paths:
+        with np.load(path) as shard:
+            shapes.append(shard["image"].shape)
+            assert shard["normal"].shape == shapes[-1]
+            length = np.linalg.norm(shard["normal"].astype(float), axis=-1)
+            np.testing.assert_allclose(length[shard["inverse_depth"] > 1e-4], 127, atol=1.5)
+    assert shapes == [(1, 32, 40, 3), (1, 40, 32, 3)]
 
 
 def test_workers_make_the_same_shards(tmp_path: Path) -> None:
@@ -270,6 +274,6 @@ def test_workers_make_the_same_shards(tmp_path: Path) -> None:
 def test_local_frame_maps_the_centre_to_the_origin() -> None:
     item = primitive(Shape.BOX)
     view = view_from((2, -2, 1), (0.1, 0.2, 0.3))
-    matrix, origin = local_frame(item, view)
+    matrices, origins = Solids.of([item]).local_frames(view)
     away = float(np.linalg.norm(item.centre - view.position))
-    np.testing.assert_allclose(origin + away * matrix @ np.array([0, 0, 1], np.float32), 0, atol=1e-5)
+    np.testing.assert_allclose(origins[0] + away * matrices[0] @ np.array([0, 0, 1]), 0, atol=1e-9)

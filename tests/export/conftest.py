@@ -35,6 +35,15 @@ def openvino_file(openvino_report: ExportReport) -> Path:
 
 
 @pytest.fixture(scope="session")
+def half_report(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    """Of an OpenVINO file with weights of 16 bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "_SIZES", FEW_SIZES)
+        path = tmp_path_factory.mktemp("half") / "half.xml"
+        return export_checkpoint(resolve_checkpoint(checkpoint), path, ExportOptions("openvino", "float16"))
+
+
+@pytest.fixture(scope="session")
 def onnx_file(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify, "_SIZES", FEW_SIZES)

@@ -18,7 +18,7 @@ from depth_anything_v2.checkpoints import inspect_checkpoint, is_on_disk, load_c
 from depth_anything_v2.checkpoints.exported import Exported, read_exported
 from depth_anything_v2.engines import onnx_engine, openvino_engine
 from depth_anything_v2.errors import CheckpointFormatError, CheckpointNotFoundError, InputError, OptionError
-from depth_anything_v2.export import ExportOptions, export_checkpoint
+from depth_anything_v2.export import ExportOptions, ExportReport, export_checkpoint
 
 
 def copied(path: Path, folder: Path) -> Path:
@@ -55,13 +55,12 @@ print(sorted(name for name in ("torch", "onnx", "onnxscript", "nncf") if name in
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
-def test_precision_tells_how_the_weights_are_stored(checkpoint: Path, tmp_path: Path, few_sizes) -> None:
-    export_checkpoint(resolve_checkpoint(checkpoint), tmp_path / "half.xml", ExportOptions("openvino", "float16"))
-    exact = DepthEstimator.from_pretrained(tmp_path / "half.xml", precision="float32")
-    assert exact.precision == "float16-weights"
-    others = [name for name in openvino_engine.precisions() if name != "float32"]
-    for name in others[:1]:
-        assert DepthEstimator.from_pretrained(tmp_path / "half.xml", precision=name).precision == name
+def test_precision_tells_how_the_weights_are_stored(half_report: ExportReport) -> None:
+    path = half_report.files[0]
+    assert DepthEstimator.from_pretrained(path, precision="float32").precision == "float16-weights"
+    for name in openvino_engine.precisions():
+        if name != "float32":
+            assert DepthEstimator.from_pretrained(path, precision=name).precision == name
 
 
 @pytest.mark.parametrize("format", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])

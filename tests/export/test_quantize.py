@@ -99,7 +99,9 @@ def test_drift_is_that_of_the_file(int8: Int8, checkpoint: Path) -> None:
     assert "broken.jpg" in told["skipped"][0]
     engine = DepthEstimator.from_pretrained(int8.path, precision="float32").engine
     for entry in told["photographs"]:
-        batch = quantize.network_input(str(int8.photographs / entry["photograph"]), read_exported(int8.path).config, None)
+        batch = quantize.network_input(
+            str(int8.photographs / entry["photograph"]), read_exported(int8.path).config, None
+        )
         assert batch.shape[2:] == (entry["height"], entry["width"])
         exact, near = by_torch(checkpoint, batch), engine(batch)
         assert 1e-4 < relative_error(exact, near) < 0.1
@@ -129,7 +131,9 @@ def test_calibration_pictures_that_are_none(checkpoint: Path, tmp_path: Path) ->
         export(checkpoint, path, tmp_path / "none")
     for name in ("a.jpg", "b.png"):
         (folder / name).write_text("no picture")
-    with pytest.raises(InputError, match=r"no calibration photograph can be read: cannot read .*a\.jpg.* \(and 1 more\)"):
+    with pytest.raises(
+        InputError, match=r"no calibration photograph can be read: cannot read .*a\.jpg.* \(and 1 more\)"
+    ):
         export(checkpoint, path, folder)
     assert names_in(tmp_path) == {"photographs", "a.jpg", "b.png"}
 
@@ -162,7 +166,9 @@ def test_too_much_drift_is_refused(
 
 def test_without_nncf(checkpoint: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
-    with pytest.raises(MissingExtraError, match="quantising a model to int8 needs the package 'nncf': pip install nncf"):
+    with pytest.raises(
+        MissingExtraError, match="quantising a model to int8 needs the package 'nncf': pip install nncf"
+    ):
         export(checkpoint, tmp_path / "small.xml", photographs)
     assert names_in(tmp_path) == set()
 

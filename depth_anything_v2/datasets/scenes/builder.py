@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from depth_anything_v2.datasets.scenes.raycast import Primitive, Shape, Vector, View, look_at
+from depth_anything_v2.datasets.scenes.shapes import Primitive, Shape, Vector, View, look_at
 from depth_anything_v2.datasets.scenes.surface import Material, Scenery
-from depth_anything_v2.datasets.scenes.textures import natural_colour
+from depth_anything_v2.datasets.scenes.textures import PRINTS, natural_colour
 
 Triple = tuple[float, float, float]
 
@@ -46,7 +46,7 @@ class Builder:
         self.base: Vector = np.zeros(3)
 
     def uniform(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
+        return float(low + (high - low) * self.rng.random())
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
@@ -58,31 +58,48 @@ class Builder:
 
     def material(self, size_m: float = 1.0, *, plain: float = 0.45, photo: bool = False, **fixed: object) -> int:
         """Add a random material for a thing of about `size_m` and return its number."""
-        rng = self.rng
+        rng, r = self.rng, self.rng.random(20).tolist()
         photos = self.textures - self.first_photo
-        texture = int(rng.integers(1, self.textures))
-        if photo and photos > 0:
-            texture = int(rng.integers(self.first_photo, self.textures))
-        contrast = 0.0 if rng.random() < plain else float(rng.uniform(0.35, 1.0))
-        tint = natural_colour(rng)
+        first = 1
+        if photo:
+            first = self.first_photo if photos > 0 and r[0] < 0.8 else self.first_photo - PRINTS
+        contrast = 0.0 if r[1] < plain else 0.35 + 0.65 * r[2]
+        red, green, blue = natural_colour(rng).tolist()
         if contrast > 0.8:
-            tint = tint * 0.3 + 0.7
+            red, green, blue = red * 0.3 + 0.7, green * 0.3 + 0.7, blue * 0.3 + 0.7
+        turn = 0.0 if r[3] < 0.5 else np.pi / 2 if r[3] < 0.8 else 2 * np.pi * r[4]
         values: dict[str, object] = {
-            "tint": tuple(float(c) for c in tint),
-            "texture": texture,
+            "tint": (red, green, blue),
+            "texture": first + int(r[5] * (self.textures - first)),
             "contrast": 1.0 if photo else contrast,
-            "repeat": float(np.exp(rng.uniform(np.log(0.25), np.log(3.0))) / size_m),
-            "angle": float(rng.choice([0.0, np.pi / 2, rng.uniform(0, 2 * np.pi)], p=[0.5, 0.3, 0.2])),
-            "offset": (float(rng.random()), float(rng.random())),
-            "stretched": photo or bool(rng.random() < 0.12),
-            "mottle": float(rng.uniform(0, 0.35)) if rng.random() < 0.6 else 0.0,
-            "bump": float(rng.uniform(0.1, 0.9)) if rng.random() < 0.35 else 0.0,
-            "gloss": float(rng.uniform(0.05, 0.8)) if rng.random() < 0.45 else 0.0,
-            "shine": float(np.exp(rng.uniform(np.log(5), np.log(120)))),
+            "repeat": 0.25 * 12.0 ** r[6] / size_m,
+            "angle": turn,
+            "offset": (r[7], r[8]),
+            "stretched": photo or r[9] < 0.12,
+            "mottle": 0.35 * r[10] if r[11] < 0.6 else 0.0,
+            "bump": 0.1 + 0.8 * r[12] if r[13] < 0.35 else 0.0,
+            "gloss": 0.05 + 0.75 * r[14] if r[15] < 0.45 else 0.0,
+            "shine": 5.0 * 24.0 ** r[16],
+            "metal": 0.4 + 0.55 * r[17] if r[18] < 0.04 else 0.0,
         }
         values.update(fixed)
         self.materials.append(Material(**values))  # type: ignore[arg-type]
         return len(self.materials) - 1
+
+    def glass(self, **fixed: object) -> int:
+        """Add clear, glossy material, mostly colourless."""
+        level = self.uniform(0.75, 0.98)
+        tint = (level, level, level) if self.chance(0.6) else tuple(self.uniform(0.3, 1.0) for _ in range(3))
+        look: dict[str, object] = {
+            "tint": tint,
+            "clear": self.uniform(0.55, 0.95),
+            "gloss": self.uniform(0.5, 1.0),
+            "shine": self.uniform(40, 200),
+            "metal": 0.0,
+            "bump": 0.0,
+            "mottle": 0.0,
+        }
+        return self.material(1, plain=1, **(look | fixed))  # type: ignore[arg-type]
 
     def add(
         self,
@@ -125,6 +142,19 @@ class Builder:
         middle = (a + b) / 2
         half = (radius, radius, float(np.linalg.norm(b - a)) / 2)
         self.add(Shape.FRUSTUM, (middle[0], middle[1], middle[2]), half, material, turned)
+
+    def tapered(self, start: Triple, end: Triple, first: float, last: float, material: int) -> None:
+        """Add a round bar whose radius goes from `first` to `last`."""
+        a, b = np.asarray(start, float), np.asarray(end, float)
+        middle = (a + b) / 2
+        half = (first, first, float(np.linalg.norm(b - a)) / 2)
+        self.add(Shape.FRUSTUM, (middle[0], middle[1], middle[2]), half, material, look_at(a, b), taper=last / first)
+
+    def limb(self, start: Triple, end: Triple, first: float, last: float, material: int) -> None:
+        """Add a tapered bar with round ends."""
+        self.tapered(start, end, first, last, material)
+        self.ball(start, (first, first, first), material)
+        self.ball(end, (last, last, last), material)
 
     def wall(
         self, centre: Triple, half_u: float, half_v: float, facing: Triple, material: int, *, backdrop: bool = True
@@ -169,13 +199,20 @@ def camera(
     height: int,
     width: int,
     *,
-    fov: tuple[float, float] = (35.0, 85.0),
+    focal_mm: tuple[float, float] = (20.0, 57.0),
+    dolly: bool = False,
 ) -> View:
-    """Return a view of `target` with a random field of view (of the longer side, degrees) and a slight roll."""
-    low, high = fov if rng.random() < 0.85 else (25.0, 110.0)
-    angle = np.radians(rng.uniform(low, high))
+    """Return a view of `target` with a random lens and roll.
+
+    `focal_mm` is the usual range, as on film of 36 x 24 mm; now and then it is anything from 14 to 200 mm. `dolly`
+    moves the camera away with a longer lens, so that the target stays as large.
+    """
+    low, high = focal_mm if rng.random() < 0.82 else (14.0, 200.0 if dolly or rng.random() < 0.4 else 85.0)
+    lens = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     roll = np.radians(rng.normal(0, 3)) if rng.random() < 0.85 else np.radians(rng.uniform(-40, 40))
-    focal = max(height, width) / 2 / np.tan(angle / 2)
+    if dolly:
+        position = target + (position - target) * max(lens / 35, 0.75)
+    focal = max(height, width) * lens / 36
     return View(position, look_at(position, target, roll), float(focal), height, width)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from depth_anything_v2.datasets.scenes.builder import Builder, turn_z
-from depth_anything_v2.datasets.scenes.raycast import Shape
+from depth_anything_v2.datasets.scenes.shapes import Shape
 
 
 def stand(b: Builder, x: float, y: float, z: float, size: float) -> None:
@@ -32,7 +32,7 @@ def _can(b: Builder, size: float) -> None:
 
 def _bottle(b: Builder, size: float) -> None:
     radius, height = size * b.uniform(0.16, 0.3), size * b.uniform(0.6, 1.1)
-    body = b.material(size, plain=0.6, gloss=0.7)
+    body = b.glass() if b.chance(0.4) else b.material(size, plain=0.6, gloss=0.7)
     neck = b.uniform(0.25, 0.6)
     b.post((0, 0, 0), radius, height * 0.65, body)
     b.post((0, 0, height * 0.65), radius, height * 0.2, body, taper=neck)
@@ -57,7 +57,7 @@ def _bowl(b: Builder, size: float) -> None:
 
 def _mug(b: Builder, size: float) -> None:
     radius, height = size * b.uniform(0.25, 0.4), size * b.uniform(0.4, 0.9)
-    look = b.material(size, plain=0.6, gloss=0.5)
+    look = b.glass() if b.chance(0.3) else b.material(size, plain=0.6, gloss=0.5)
     b.post((0, 0, 0), radius, height, look, taper=b.uniform(0.9, 1.4), open_top=True)
     if b.chance(0.6):
         inner = b.material(size, plain=0.9)
@@ -121,4 +121,29 @@ def _plate(b: Builder, size: float) -> None:
         stand(b, 0, 0, r * 0.12, r * 0.8)
 
 
-_KINDS = (_carton, _carton, _can, _bottle, _sphere, _bowl, _mug, _books, _flat, _toy, _cone, _lying, _screen, _plate)
+def _cutlery(b: Builder, size: float) -> None:
+    """Spoons, pens and wires side by side."""
+    look = b.material(size, plain=1, gloss=0.8, metal=b.uniform(0, 0.95))
+    for k in range(int(b.rng.integers(1, 5))):
+        r, y = size * b.uniform(0.01, 0.03), size * (0.15 * k + b.uniform(-0.05, 0.05))
+        b.rod((-0.5 * size, y, r), (0.4 * size, y + b.uniform(-0.1, 0.1) * size, r), r, look)
+        b.ball((0.5 * size, y, r), (0.12 * size, 0.07 * size, r), look)
+
+
+_KINDS = (
+    _carton,
+    _carton,
+    _can,
+    _bottle,
+    _sphere,
+    _bowl,
+    _mug,
+    _books,
+    _flat,
+    _toy,
+    _cone,
+    _lying,
+    _screen,
+    _plate,
+    _cutlery,
+)

@@ -1,4 +1,4 @@
-"""Furniture, plants and people, each standing at the current place of a builder."""
+"""Furniture and plants, each standing at the current place of a builder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def _things(b: Builder, count: int, wide: float, deep: float, z: float, low: flo
 
 def table(b: Builder, r: float) -> None:
     wide, deep, tall = r * b.uniform(1.2, 2), r * b.uniform(0.9, 1.5), b.uniform(0.4, 0.78)
-    top, leg = b.material(1, plain=0.3), b.material(0.5, plain=0.6)
+    top = b.glass() if b.chance(0.12) else b.material(1, plain=0.3)
+    leg = b.material(0.5, plain=0.6)
     if b.chance(0.2):
         b.post((0, 0, tall - 0.04), r * 0.8, 0.04, top)
         b.post((0, 0, 0), 0.05, tall - 0.04, leg)
@@ -147,9 +148,8 @@ def plant(b: Builder, r: float) -> None:
     for _ in range(int(b.rng.integers(4, 9))):
         size = b.uniform(0.12, 0.3)
         place = (b.rng.normal(0, 0.16), b.rng.normal(0, 0.16), 0.3 + tall * b.uniform(0.3, 0.9))
-        b.ball(
-            place, (size, size * b.uniform(0.3, 1), size * b.uniform(0.2, 0.7)), green, random_turn(b.rng), cutout=0.55
-        )
+        radii = (size, size * b.uniform(0.3, 1), size * b.uniform(0.2, 0.7))
+        b.ball(place, radii, green, random_turn(b.rng), cutout=b.uniform(0.5, 0.95))
 
 
 def pile(b: Builder, r: float) -> None:
@@ -157,20 +157,13 @@ def pile(b: Builder, r: float) -> None:
         stand(b, b.rng.normal(0, r * 0.5), b.rng.normal(0, r * 0.5), 0, b.uniform(0.2, 0.6))
 
 
-def person(b: Builder, r: float) -> None:
-    """A standing or walking figure made of ellipsoids."""
-    tall = b.uniform(1.2, 1.95)
-    skin = b.material(0.3, plain=1, tint=(b.uniform(0.15, 0.7), b.uniform(0.12, 0.45), b.uniform(0.08, 0.35)))
-    shirt, trousers = b.material(0.4, plain=0.5, gloss=0.0), b.material(0.4, plain=0.7, gloss=0.0)
-    hair = b.material(0.2, plain=1, tint=(b.uniform(0.01, 0.4),) * 3)
-    step = b.uniform(0, 0.22)
-    for side in (-1, 1):
-        b.rod((side * 0.09, side * step, 0.05), (side * 0.08, 0, tall * 0.48), 0.075, trousers)
-        b.ball((side * 0.09, side * step - 0.06, 0.04), (0.05, 0.13, 0.045), hair)
-        b.rod((side * 0.21, 0, tall * 0.8), (side * 0.27, -side * step - 0.05, tall * 0.46), 0.045, shirt)
-        b.ball((side * 0.27, -side * step - 0.05, tall * 0.44), (0.045, 0.045, 0.08), skin)
-    b.ball((0, 0, tall * 0.65), (0.21, 0.13, tall * 0.21), shirt)
-    b.ball((0, 0, tall * 0.5), (0.17, 0.13, 0.13), trousers)
-    b.post((0, 0, tall * 0.82), 0.05, tall * 0.06, skin)
-    b.ball((0, 0, tall * 0.925), (0.078, 0.095, tall * 0.072), skin)
-    b.ball((0, 0.02, tall * 0.945), (0.086, 0.1, tall * 0.065), hair)
+def glass_case(b: Builder, r: float) -> None:
+    """A case with clear walls on a base, things inside."""
+    wide, deep, low, tall = r * b.uniform(0.8, 1.6), r * b.uniform(0.5, 0.9), b.uniform(0.1, 0.9), b.uniform(0.4, 1.0)
+    pane, base = b.glass(), b.material(1, plain=0.5)
+    b.box((0, 0, low / 2), (wide, deep, low), base)
+    _things(b, int(b.rng.integers(1, 6)), wide * 0.8, deep * 0.8, low, 0.08, 0.3)
+    for s in (-1, 1):
+        b.box((s * wide / 2, 0, low + tall / 2), (0.006, deep, tall), pane)
+        b.box((0, s * deep / 2, low + tall / 2), (wide, 0.006, tall), pane)
+    b.box((0, 0, low + tall), (wide, deep, 0.02), base if b.chance(0.5) else pane)

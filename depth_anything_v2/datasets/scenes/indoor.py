@@ -6,13 +6,14 @@ import numpy as np
 
 from depth_anything_v2.datasets.scenes.builder import Builder, Triple, camera, free_places, random_turn
 from depth_anything_v2.datasets.scenes.clutter import stand
+from depth_anything_v2.datasets.scenes.figures import animal, person
 from depth_anything_v2.datasets.scenes.furniture import (
     bed,
     cabinet,
     chair,
     desk,
     floor_lamp,
-    person,
+    glass_case,
     pile,
     plant,
     shelf,
@@ -20,8 +21,9 @@ from depth_anything_v2.datasets.scenes.furniture import (
     table,
 )
 from depth_anything_v2.datasets.scenes.lighting import indoor_lights
-from depth_anything_v2.datasets.scenes.raycast import Shape, Vector
+from depth_anything_v2.datasets.scenes.shapes import Shape, Vector
 from depth_anything_v2.datasets.scenes.surface import Light, Scenery
+from depth_anything_v2.datasets.scenes.thin import bicycle, blind, ladder, leaf_plant, railing
 
 
 def room(b: Builder, height: int, width: int) -> Scenery:
@@ -31,15 +33,23 @@ def room(b: Builder, height: int, width: int) -> Scenery:
     wide = b.uniform(1.6, 2.8) if corridor else b.uniform(8, 18) if hall else b.uniform(2.6, 7)
     deep = b.uniform(6, 20) if corridor else b.uniform(8, 22) if hall else b.uniform(2.8, 8)
     tall = b.uniform(3, 6) if hall else b.uniform(2.2, 3.2)
-    eye = np.array([b.uniform(-0.42, 0.42) * wide, -deep / 2 + b.uniform(0.05, 0.35) * deep, b.uniform(0.6, 1.9)])
+    eye = np.array(
+        [
+            b.uniform(-0.42, 0.42) * wide,
+            -deep / 2 + b.uniform(0.05, 0.35) * deep,
+            b.uniform(0.6, 1.9) if b.chance(0.8) else b.uniform(0.1, 0.95) * tall,
+        ]
+    )
     pitch = np.radians(b.uniform(-32, 6)) if b.chance(0.8) else np.radians(b.uniform(-60, 20))
     yaw = np.radians(b.rng.normal(0, 28)) if not corridor else np.radians(b.rng.normal(0, 9))
     way = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
-    view = camera(b.rng, eye, eye + way, height, width, fov=(48, 82))
-    _shell(b, wide, deep, tall)
+    view = camera(b.rng, eye, eye + way, height, width, focal_mm=(19, 40))
+    polish = b.uniform(0.15, 0.9) if b.chance(0.25) else 0.0
+    _shell(b, wide, deep, tall, polish)
     _on_walls(b, wide, deep, tall)
     taken: list[Triple] = [(float(eye[0]), float(eye[1]), 0.55)]
     pieces = (table, table, desk, chair, chair, sofa, shelf, cabinet, bed, floor_lamp, plant, pile, person)
+    rare = (animal, bicycle, blind, ladder, leaf_plant, railing, glass_case)
     low, high = (4, 10) if corridor else (14, 30) if hall else (7, 18)
     count = int(b.rng.integers(low, high))
 
@@ -51,7 +61,8 @@ def room(b: Builder, height: int, width: int) -> Scenery:
             (x, y, 0),
             float(b.rng.integers(4)) * np.pi / 2 + (b.rng.normal(0, 0.1) if b.chance(0.6) else b.uniform(0, 6)),
         )
-        pieces[int(b.rng.integers(len(pieces)))](b, r)
+        chosen = pieces if b.chance(0.8) else rare
+        chosen[int(b.rng.integers(len(chosen)))](b, r)
     b.at((0, 0, 0))
     if b.chance(0.25):
         x = b.uniform(-0.3, 0.3) * wide
@@ -61,12 +72,13 @@ def room(b: Builder, height: int, width: int) -> Scenery:
             b.material(1, plain=0.7),
         )
     scene = b.scenery("room", view)
+    scene.mirror_z = 0.0 if polish else None
     indoor_lights(b, scene, np.array([0.0, 0.1 * deep, 0.0]), tall, min(wide, deep) / 2)
     return scene
 
 
-def _shell(b: Builder, wide: float, deep: float, tall: float) -> None:
-    floor = b.material(b.uniform(0.5, 3), plain=0.25)
+def _shell(b: Builder, wide: float, deep: float, tall: float, polish: float) -> None:
+    floor = b.material(b.uniform(0.5, 3), plain=0.25, polish=polish)
     b.wall((0, 0, 0), wide / 2, deep / 2, (0, 0, 1), floor)
     b.wall((0, 0, tall), wide / 2, deep / 2, (0, 0, -1), b.material(1.5, plain=0.75, tint=_pale(b), gloss=0.0))
     common = b.material(b.uniform(0.5, 4), plain=0.7, gloss=0.0, tint=_pale(b) if b.chance(0.7) else (0.4, 0.35, 0.3))
@@ -139,8 +151,9 @@ def tabletop(b: Builder, height: int, width: int) -> Scenery:
     turn = b.uniform(0, 2 * np.pi)
     aim = np.array([b.rng.normal(0, 0.05), b.rng.normal(0, 0.05), b.uniform(0, 0.08)])
     eye = aim + away * np.array([-np.sin(turn) * np.cos(pitch), -np.cos(turn) * np.cos(pitch), np.sin(pitch)])
-    view = camera(b.rng, eye, aim, height, width, fov=(42, 78))
-    top = b.material(b.uniform(0.2, 1.0), plain=0.35)
+    view = camera(b.rng, eye, aim, height, width, focal_mm=(22, 47), dolly=True)
+    polish = b.uniform(0.15, 0.9) if b.chance(0.2) else 0.0
+    top = b.material(b.uniform(0.2, 1.0), plain=0.35, polish=polish)
     half_x, half_y = (20.0, 20.0) if b.chance(0.25) else (b.uniform(0.3, 1.2), b.uniform(0.3, 0.9))
     twist = b.uniform(0, np.pi)
     b.at((0, 0, 0), twist)
@@ -169,7 +182,9 @@ def tabletop(b: Builder, height: int, width: int) -> Scenery:
         b.at((0, 0, 0))
     spread = 0.5 * away + 0.1
     size = b.uniform(0.08, 0.22) * (0.5 + away / 1.4)
-    taken: list[Triple] = [(float(eye[0]), float(eye[1]), 0.6 * size + 0.1 if eye[2] < 2.2 * size else 0.0)]
+    taken: list[Triple] = [
+        (float(view.position[0]), float(view.position[1]), 0.6 * size + 0.1 if view.position[2] < 2.2 * size else 0.0)
+    ]
 
     def sample() -> tuple[float, float]:
         x, y = b.rng.normal(0, spread, 2)
@@ -185,6 +200,7 @@ def tabletop(b: Builder, height: int, width: int) -> Scenery:
     ):
         stand(b, x, y, 0, r / crowd * 1.6)
     scene = b.scenery("tabletop", view)
+    scene.mirror_z = 0.0 if polish else None
     indoor_lights(b, scene, np.zeros(3), b.uniform(0.8, 2.0), b.uniform(0.5, 1.5))
     return scene
 
@@ -199,7 +215,7 @@ def bin_clutter(b: Builder, height: int, width: int) -> Scenery:
     eye = aim + (away + tall * 0.5) * np.array(
         [np.sin(turn) * np.cos(pitch), np.cos(turn) * np.cos(pitch), np.sin(pitch) + 1e-3]
     )
-    view = camera(b.rng, eye, aim, height, width, fov=(40, 75))
+    view = camera(b.rng, eye, aim, height, width, focal_mm=(23, 50), dolly=True)
     lift = b.uniform(0, 0.8)
     b.wall((0, 0, -lift - 0.01), 6, 6, (0, 0, 1), b.material(1.5, plain=0.35))
     boxed = b.chance(0.75)
@@ -234,7 +250,7 @@ def abstract(b: Builder, height: int, width: int) -> Scenery:
     """Loose and stacked shapes of all orientations before a wall, a floor or a far background."""
     scale = float(np.exp(b.uniform(np.log(0.5), np.log(6))))
     eye: Vector = np.zeros(3)
-    view = camera(b.rng, eye, np.array([0.0, 1.0, b.uniform(-0.5, 0.3)]), height, width, fov=(35, 90))
+    view = camera(b.rng, eye, np.array([0.0, 1.0, b.uniform(-0.5, 0.3)]), height, width, focal_mm=(18, 57))
     tan = width / 2 / view.focal_px
     far = b.uniform(3, 9) * scale
     if b.chance(0.8):

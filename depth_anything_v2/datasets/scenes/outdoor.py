@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from depth_anything_v2.datasets.scenes.builder import Builder, Triple, camera, free_places
-from depth_anything_v2.datasets.scenes.furniture import person
+from depth_anything_v2.datasets.scenes.figures import animal, person
 from depth_anything_v2.datasets.scenes.lighting import sun_and_sky
 from depth_anything_v2.datasets.scenes.outdoor_things import (
-    animal,
     bollard,
     bush,
     car,
@@ -21,19 +20,22 @@ from depth_anything_v2.datasets.scenes.outdoor_things import (
     stony,
     tree,
 )
-from depth_anything_v2.datasets.scenes.raycast import Shape, Vector
+from depth_anything_v2.datasets.scenes.shapes import Shape, Vector
 from depth_anything_v2.datasets.scenes.surface import Scenery
+from depth_anything_v2.datasets.scenes.thin import bicycle, branches, grass, lattice, railing, scaffold
 
 
 def street(b: Builder, height: int, width: int) -> Scenery:
     """A road or a square between buildings from eye height, with cars, people, trees, poles and cables."""
     lane = b.uniform(5, 16)
     walk = b.uniform(1.2, 5)
-    eye = np.array([b.uniform(-0.5, 0.5) * lane, 0.0, b.uniform(1.2, 2.2)])
+    tall = b.uniform(1.2, 2.2) if b.chance(0.7) else b.uniform(0.25, 1.2) if b.chance(0.5) else b.uniform(3, 12)
+    eye = np.array([b.uniform(-0.5, 0.5) * lane, 0.0, tall])
     yaw = b.rng.normal(0, 0.2) if b.chance(0.7) else b.uniform(-1.3, 1.3)
-    pitch = b.rng.normal(-0.03, 0.07)
-    view = camera(b.rng, eye, eye + np.array([np.sin(yaw), np.cos(yaw), pitch]), height, width, fov=(45, 90))
-    b.wall((0, 0, 0), 3000, 3000, (0, 0, 1), b.material(3, plain=0.3, tint=stony(b), gloss=0.0))
+    pitch = b.rng.normal(-0.03, 0.07) - 0.03 * max(0.0, tall - 2)
+    view = camera(b.rng, eye, eye + np.array([np.sin(yaw), np.cos(yaw), pitch]), height, width, focal_mm=(18, 44))
+    wet = b.uniform(0.3, 1.0) if b.chance(0.15) else 0.0
+    b.wall((0, 0, 0), 3000, 3000, (0, 0, 1), b.material(3, plain=0.3, tint=stony(b), gloss=0.0, polish=wet))
     paved = b.material(b.uniform(0.5, 2), plain=0.3)
     for s in (-1, 1):
         b.add(
@@ -48,6 +50,7 @@ def street(b: Builder, height: int, width: int) -> Scenery:
     _buildings(b, lane / 2 + walk)
     _along_road(b, lane, walk, eye)
     scene = b.scenery("street", view)
+    scene.mirror_z = 0.0 if wet else None
     sun_and_sky(b, scene, 90)
     return scene
 
@@ -102,10 +105,13 @@ def _along_road(b: Builder, lane: float, walk: float, eye: Vector) -> None:
     for x, y, _ in free_places(b, int(b.rng.integers(0, 4)), driving, lambda: 2.3, taken):
         b.at((x, y, 0), b.rng.normal(0, 0.08) if b.chance(0.85) else b.uniform(0, 6))
         car(b)
-    kinds = (person, person, pole, sign, tree, bollard, crate)
+    kinds = (person, person, pole, sign, tree, bollard, crate, bicycle, railing, lattice, _street_tree, animal)
     for x, y, _ in free_places(b, int(b.rng.integers(3, 13)), pavement, lambda: b.uniform(0.3, 0.7), taken):
         b.at((x, y, 0.14), b.uniform(0, 6))
         kinds[int(b.rng.integers(len(kinds)))](b, 1.0)
+    if b.chance(0.2):
+        b.at((float(b.rng.choice([-1, 1])) * (kerb + 0.4), b.uniform(4, 25), 0.14), np.pi / 2)
+        scaffold(b, 1.0)
     b.at((0, 0, 0))
     if b.chance(0.3):
         wire = b.material(1, plain=1, tint=(0.03, 0.03, 0.03))
@@ -115,19 +121,23 @@ def _along_road(b: Builder, lane: float, walk: float, eye: Vector) -> None:
             b.rod((x, 2, z), (x + b.uniform(-8, 8), 80, z), 0.02, wire)
 
 
+def _street_tree(b: Builder, size: float) -> None:
+    branches(b, 1.3 * size, 0.8 if b.chance(0.6) else 0.0)
+
+
 def landscape(b: Builder, height: int, width: int) -> Scenery:
     """Open land: a plain, hills made of large ellipsoids, trees, rocks, fences, huts, animals, water, sky."""
     eye = np.array([0.0, 0.0, b.uniform(0.4, 2.5) if b.chance(0.7) else b.uniform(3, 30)])
     pitch = b.rng.normal(-0.06, 0.1) - 0.012 * eye[2]
-    view = camera(b.rng, eye, eye + np.array([0.0, 1.0, pitch]), height, width, fov=(35, 85))
+    view = camera(b.rng, eye, eye + np.array([0.0, 1.0, pitch]), height, width, focal_mm=(20, 57))
     tint = (b.uniform(0.08, 0.45), b.uniform(0.15, 0.4), b.uniform(0.03, 0.2)) if b.chance(0.7) else (0.5, 0.42, 0.3)
-    grass = b.material(2, plain=0.2, tint=tint, gloss=0.0, mottle=0.6, bump=0.7, contrast=b.uniform(0, 0.6))
-    b.wall((0, 0, 0), 6000, 6000, (0, 0, 1), grass)
+    turf = b.material(2, plain=0.2, tint=tint, gloss=0.0, mottle=0.6, bump=0.7, contrast=b.uniform(0, 0.6))
+    b.wall((0, 0, 0), 6000, 6000, (0, 0, 1), turf)
     tan = width / 2 / view.focal_px
     for _ in range(int(b.rng.integers(0, 9))):
         y = float(np.exp(b.uniform(np.log(60), np.log(1500))))
         tall = y * b.uniform(0.03, 0.3)
-        look = grass if b.chance(0.4) else b.material(y / 4, plain=0.2, gloss=0.0, mottle=0.6, bump=0.8, contrast=0.4)
+        look = turf if b.chance(0.4) else b.material(y / 4, plain=0.2, gloss=0.0, mottle=0.6, bump=0.8, contrast=0.4)
         x = b.uniform(-1.6, 1.6) * tan * y
         b.add(
             Shape.ELLIPSOID, (x, y, 0), (y * b.uniform(0.25, 0.8), y * b.uniform(0.15, 0.4), tall), look, backdrop=True
@@ -135,10 +145,12 @@ def landscape(b: Builder, height: int, width: int) -> Scenery:
     for _ in range(int(b.rng.integers(0, 4))):
         y = b.uniform(6, 40)
         half = (b.uniform(4, 12), b.uniform(1.5, 4), b.uniform(0.15, 1.2))
-        b.add(Shape.ELLIPSOID, (b.uniform(-1, 1) * tan * y, y, 0), half, grass, backdrop=True)
+        b.add(Shape.ELLIPSOID, (b.uniform(-1, 1) * tan * y, y, 0), half, turf, backdrop=True)
+    pond = False
     if b.chance(0.3):
-        y = b.uniform(15, 80)
-        water = b.material(4, plain=0.8, tint=(0.1, 0.16, 0.22), gloss=0.6, bump=0.4)
+        y = b.uniform(8, 80)
+        water = b.material(4, plain=0.8, tint=(0.05, 0.08, 0.1), gloss=0.3, bump=0.2, polish=b.uniform(0.5, 1.5))
+        pond = True
         b.wall((b.uniform(-10, 10), y, 0.02), b.uniform(10, 80), b.uniform(4, 20), (0, 0, 1), water)
     if b.chance(0.35):
         path = b.material(1, plain=0.3, tint=(0.45, 0.38, 0.28), gloss=0.0, mottle=0.4)
@@ -151,7 +163,7 @@ def landscape(b: Builder, height: int, width: int) -> Scenery:
         y = float(np.exp(b.uniform(np.log(2.5 + eye[2] * 0.6), np.log(90 + 8 * eye[2]))))
         return b.uniform(-1.15, 1.15) * tan * y, y
 
-    kinds = (tree, tree, tree, rock, rock, bush, bush, person, animal, hut, fence)
+    kinds = (tree, tree, _street_tree, rock, rock, bush, bush, person, animal, hut, fence, grass, lattice)
     for x, y, _ in free_places(b, int(b.rng.integers(6, 26)), sample, lambda: b.uniform(0.4, 1.2), taken):
         b.at((x, y, 0), b.uniform(0, 6))
         kinds[int(b.rng.integers(len(kinds)))](b, b.uniform(0.7, 1.6))
@@ -159,5 +171,6 @@ def landscape(b: Builder, height: int, width: int) -> Scenery:
             break
     b.at((0, 0, 0))
     scene = b.scenery("landscape", view)
+    scene.mirror_z = 0.02 if pond else None
     sun_and_sky(b, scene, 250)
     return scene

@@ -1,4 +1,4 @@
-"""Cars, trees, rocks, street furniture, animals and huts, each standing at the current place of a builder."""
+"""Cars, trees, rocks, street furniture and huts, each standing at the current place of a builder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from depth_anything_v2.datasets.scenes.builder import Builder, Triple, random_turn
 from depth_anything_v2.datasets.scenes.clutter import stand
-from depth_anything_v2.datasets.scenes.raycast import Shape
+from depth_anything_v2.datasets.scenes.shapes import Shape
 
 
 def car(b: Builder) -> None:
@@ -61,10 +61,10 @@ def tree(b: Builder, size: float) -> None:
         for k in range(4):
             b.post((0, 0, tall * (0.15 + 0.2 * k)), tall * (0.24 - 0.05 * k), tall * 0.32, leaf, taper=0.08)
         return
-    for _ in range(int(b.rng.integers(4, 10))):
-        r = tall * b.uniform(0.1, 0.22)
-        place = (b.rng.normal(0, tall * 0.12), b.rng.normal(0, tall * 0.12), tall * b.uniform(0.5, 0.95))
-        b.ball(place, (r, r * b.uniform(0.7, 1.2), r * b.uniform(0.6, 1)), leaf, cutout=b.uniform(0.2, 0.6))
+    for _ in range(int(b.rng.integers(6, 18))):
+        r = tall * b.uniform(0.06, 0.2)
+        place = (b.rng.normal(0, tall * 0.13), b.rng.normal(0, tall * 0.13), tall * b.uniform(0.45, 0.98))
+        b.ball(place, (r, r * b.uniform(0.7, 1.2), r * b.uniform(0.6, 1)), leaf, cutout=b.uniform(0.4, 0.95))
 
 
 def pole(b: Builder, size: float) -> None:
@@ -110,20 +110,10 @@ def bush(b: Builder, size: float) -> None:
     leaf = b.material(
         0.5, plain=0.2, tint=(b.uniform(0.05, 0.3), b.uniform(0.12, 0.35), 0.05), mottle=0.8, bump=1.2, contrast=0.3
     )
-    for _ in range(int(b.rng.integers(2, 6))):
-        r = size * b.uniform(0.2, 0.6)
-        place = (b.rng.normal(0, 0.4) * size, b.rng.normal(0, 0.4) * size, r * 0.6)
-        b.ball(place, (r, r, r * b.uniform(0.5, 1)), leaf, cutout=b.uniform(0, 0.5))
-
-
-def animal(b: Builder, size: float) -> None:
-    long, tall = size * b.uniform(0.6, 1.6), size * b.uniform(0.4, 1.1)
-    fur = b.material(0.5, plain=0.5, mottle=0.4, gloss=0.0)
-    b.ball((0, 0, tall), (long * 0.2, long * 0.5, long * 0.22), fur)
-    b.ball((0, long * 0.6, tall * 1.25), (long * 0.1, long * 0.18, long * 0.12), fur)
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            b.rod((sx * long * 0.12, sy * long * 0.35, 0), (sx * long * 0.12, sy * long * 0.33, tall), long * 0.05, fur)
+    for _ in range(int(b.rng.integers(3, 12))):
+        r = size * b.uniform(0.1, 0.45)
+        place = (b.rng.normal(0, 0.35) * size, b.rng.normal(0, 0.35) * size, r * b.uniform(0.5, 1.8))
+        b.ball(place, (r, r, r * b.uniform(0.5, 1)), leaf, cutout=b.uniform(0.3, 0.95))
 
 
 def hut(b: Builder, size: float) -> None:

@@ -1,146 +1,140 @@
-"""Colour of the surfaces seen: textures, lamps and sun, highlights, haze and sky."""
+"""Colour of the surfaces seen: textures, lamps and sun, highlights, reflections, haze and sky."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from depth_anything_v2.datasets.scenes.occlusion import ambient_occlusion, shadow
-from depth_anything_v2.datasets.scenes.raycast import Floats, Primitive
-from depth_anything_v2.datasets.scenes.surface import Light, Material, Scenery, Surface
-from depth_anything_v2.datasets.scenes.textures import SIZE, read_atlas
+from depth_anything_v2.datasets.scenes.atlas import Atlas
+from depth_anything_v2.datasets.scenes.fragments import Fragments, Pixels, sum_of, unit
+from depth_anything_v2.datasets.scenes.tables import LIGHTS, Table
+from depth_anything_v2.datasets.scenes.textures import SIZE
 
 
-def shade(scene: Scenery, surface: Surface, depth: Floats, atlas: NDArray[np.uint8], first_photo: int) -> Floats:
-    """Return the linear picture (H, W, 3) float32, not yet exposed."""
-    view = scene.view
-    picture = sky_colour(scene, atlas)
-    if surface.order.size == 0:
-        return picture
-    counts = surface.counts
-    materials = [scene.materials[item.material] for item in scene.items]
+@dataclass(frozen=True, eq=False)
+class World:
+    """The tables of a batch and the textures of all its shots."""
 
-    def spread(values: Sequence[float] | NDArray[np.float32]) -> Floats:
-        return np.repeat(np.asarray(values, np.float32), counts, axis=0)
+    views: Table
+    objects: Table
+    shots: Table
+    atlas: Atlas
 
-    toward = -(surface.normal * surface.ray).sum(axis=0) / np.sqrt((surface.ray * surface.ray).sum(axis=0))
-    pixel_m = surface.depth * np.float32(1 / view.focal_px) / np.sqrt(np.maximum(toward, np.float32(0.02)))
-    albedo, noise = _reflectance(scene.items, materials, surface, pixel_m, atlas, first_photo, spread)
+
+def shade(world: World, surface: Fragments, occlusion: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the light (3, N), not yet exposed, and how much of it (N,) a clear surface would let through.
+
+    `occlusion` (N,) says how open the point is, `lit` (N,) how much of the first light reaches it.
+    """
+    objects, thing, shot = world.objects, surface.thing, surface.shot
+    ray = surface.pixels.ray
+    eye = ray * -unit(ray)
+    toward = sum_of(surface.face, eye)
+    pixel_m = surface.depth * world.views.at("pixel", surface.pixels.view) * torch.rsqrt(toward.clamp(min=0.02))
+    albedo, noise = _reflectance(world, surface, pixel_m)
     normal = surface.normal
-    bump = spread([m.bump for m in materials])
-    if bump.any():
-        slant = noise[:, 1:].T - np.float32(0.5)
-        normal = normal.copy()
-        normal[:2] += bump * slant
-        normal[2] += bump * (slant[0] - slant[1])
-        normal /= np.sqrt((normal * normal).sum(axis=0))
-    occlusion = ambient_occlusion(view, depth, surface)
-    ambient = np.asarray(scene.ambient, np.float32)
-    hemisphere = np.float32(0.5) * ((1 + scene.ground_bounce) + (1 - scene.ground_bounce) * normal[2])
-    light = (hemisphere * occlusion)[:, None] * ambient
-    shine_sum = np.zeros_like(light)
-    gloss, shine = spread([m.gloss for m in materials]), spread([m.shine for m in materials])
-    eye = -surface.ray / np.sqrt((surface.ray * surface.ray).sum(axis=0))
-    for lamp in scene.lights:
-        incoming, facing, way = _incoming(lamp, surface, normal)
-        if lamp.shadows:
-            incoming = incoming * shadow(scene, lamp, surface)
-        incoming *= np.sqrt(occlusion)
-        colour = np.asarray(lamp.colour, np.float32)
-        light += (incoming * facing)[:, None] * colour
-        if gloss.any():
-            middle = way + eye
-            middle /= np.sqrt((middle * middle).sum(axis=0)) + np.float32(1e-6)
-            peak = np.maximum((middle * normal).sum(axis=0), 0) ** shine
-            shine_sum += (gloss * peak * incoming * (facing > 0))[:, None] * colour
-    colour_out = albedo * light + shine_sum + albedo * spread([m.glow for m in materials])[:, None]
-    if scene.haze_m > 0:
-        keep = np.exp(-surface.depth / np.float32(scene.haze_m))[:, None]
-        colour_out = colour_out * keep + (1 - keep) * np.asarray(scene.haze_colour, np.float32)
-    picture.reshape(-1, 3)[surface.order] = colour_out
-    return picture
+    if objects.any("bump"):
+        slant = (noise[1:] - 0.5) * objects.at("bump", thing)
+        normal = torch.stack([normal[0] + slant[0], normal[1] + slant[1], normal[2] + slant[0] - slant[1]])
+        normal = normal * unit(normal)
+    bounce = world.shots.at("bounce", shot)
+    open_sky = 0.5 * ((1 + bounce) + (1 - bounce) * normal[2]) * occlusion
+    light = world.shots.at("ambient", shot) * open_sky
+    gloss, shine = objects.at("gloss", thing), objects.at("shine", thing)
+    some_open = occlusion.sqrt()
+    highlight = torch.zeros_like(light)
+    for k in range(LIGHTS):
+        if not world.shots.any(f"strength {k}"):
+            break
+        incoming, facing, way = _incoming(world.shots, k, surface, normal)
+        incoming = incoming * some_open * (lit if k == 0 else 1)
+        colour = world.shots.at(f"colour {k}", shot)
+        light = torch.addcmul(light, colour, incoming * facing)
+        middle = way + eye
+        peak = (sum_of(middle, normal) * unit(middle)).clamp_(min=0) ** shine
+        highlight = torch.addcmul(highlight, colour, gloss * peak * incoming * (facing > 0))
+    metal, clear = objects.at("metal", thing), objects.at("clear", thing)
+    grazing = (1 - toward.clamp(0, 1)).square().square()
+    mirrored = _surroundings(world.shots, shot, ray, normal) * occlusion
+    share = (gloss * (0.05 + 0.6 * grazing)).clamp(max=0.6) * (1 - metal)
+    through = clear * (1 - share)
+    matt = (1 - metal) * (1 - share) * (1 - clear)
+    colour_out = albedo * (light * matt + objects.at("glow", thing) + mirrored * metal) + highlight + mirrored * share
+    return _in_haze(world.shots, shot, surface.depth, colour_out), through
 
 
-def _reflectance(
-    items: Sequence[Primitive],
-    materials: Sequence[Material],
-    surface: Surface,
-    pixel_m: Floats,
-    atlas: NDArray[np.uint8],
-    first_photo: int,
-    spread: Callable[[Sequence[float] | Floats], Floats],
-) -> tuple[Floats, Floats]:
-    """Return reflectance (N, 3) and noise (N, 3) per point; `pixel_m` is the size of a pixel there."""
-    texture = spread([m.texture for m in materials])
-    repeat = spread(
-        [
-            0.5 / float(np.sort(item.half)[-2]) if m.stretched else m.repeat
-            for item, m in zip(items, materials, strict=True)
-        ]
-    )
-    contrast = spread([m.contrast for m in materials])[:, None]
-    tint = spread(np.asarray([m.tint for m in materials], np.float32))
-    albedo = tint
-    if contrast.any():
-        texels = pixel_m * repeat * np.float32(SIZE)
-        colour = read_atlas(atlas, texture, surface.u, surface.v, texels, texture >= first_photo)
-        albedo = tint * (1 - contrast) + contrast * colour * colour
-    mottle = spread([m.mottle for m in materials])[:, None]
-    detail = np.float32(0.37)
-    stretched = spread([float(m.stretched) for m in materials])
-    metres = np.where(stretched > 0, 1 / repeat, np.float32(1))
-    noise = read_atlas(
-        atlas,
-        np.zeros_like(texture),
-        surface.v * detail * metres + np.float32(0.3),
-        surface.u * detail * metres,
-        pixel_m * repeat * np.float32(SIZE * 0.37),
-        texture < 0,
-    )
-    return np.clip(albedo * (1 + mottle * (2 * noise[:, :1] - 1)), 0, 1), noise
+def _in_haze(shots: Table, shot: Tensor, depth: Tensor, colour: Tensor) -> Tensor:
+    if not shots.any("haze"):
+        return colour
+    keep = torch.exp(-depth * shots.at("haze", shot))
+    return torch.lerp(shots.at("haze_colour", shot).expand_as(colour), colour, keep)
 
 
-def _incoming(lamp: Light, surface: Surface, normal: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return strength (N,), cosine (N,) and unit direction (3, N) of the light at each point."""
-    vector = lamp.vector.astype(np.float32)[:, None]
-    if not lamp.is_lamp:
-        way = np.broadcast_to(vector / np.linalg.norm(vector), surface.point.shape)
-        strength = np.full(surface.depth.shape, lamp.strength, np.float32)
-    else:
-        way = vector - surface.point
-        distance = np.sqrt((way * way).sum(axis=0)) + np.float32(1e-3)
-        way = way / distance
-        strength = (lamp.strength / (0.15 + (distance / np.float32(lamp.reach)) ** 2)).astype(np.float32)
-    return strength, np.maximum((way * normal).sum(axis=0), 0), way
+def _surroundings(shots: Table, shot: Tensor, ray: Tensor, normal: Tensor) -> Tensor:
+    """Return the colour (3, N) that a smooth surface reflects: dark below, bright above, a sharp horizon."""
+    up = (ray[2] - 2 * sum_of(ray, normal) * normal[2]) * unit(ray)
+    above, below = shots.at("above", shot), shots.at("below", shot)
+    high = (up * 6 + 0.5).clamp(0, 1)
+    return torch.lerp(below.expand_as(normal), above.expand_as(normal), high) * (1.1 - 0.35 * up.abs())
 
 
-def sky_colour(scene: Scenery, atlas: NDArray[np.uint8]) -> Floats:
-    """Return the sky (H, W, 3) in every direction of the view: a gradient, clouds, or a photograph far away."""
-    view = scene.view
-    x, y = view.pixel_rays()
-    r = view.rotation.astype(np.float32)
-    up = r[2, 0] * x + (r[2, 1] * y + r[2, 2])
-    length = np.sqrt(x * x + y * y + 1)
-    blend = np.clip(up / length, 0, 1)[:, :, None] ** np.float32(0.5)
-    zenith, horizon = np.asarray(scene.sky_zenith, np.float32), np.asarray(scene.sky_horizon, np.float32)
-    sky = horizon * (1 - blend) + zenith * blend
-    if scene.sky_photo > 0:
-        flat_u = np.broadcast_to(x * 0.45 + 0.5, up.shape).ravel()
-        flat_v = np.broadcast_to(y * 0.45 + 0.5, up.shape).ravel()
-        column = np.full(flat_u.shape, scene.sky_photo, np.float32)
-        texels = np.full(flat_u.shape, 0.45 * SIZE / view.focal_px, np.float32)
-        colour = read_atlas(atlas, column, flat_u, flat_v, texels, np.ones(flat_u.shape, bool))
-        return np.asarray((colour * colour).reshape(*up.shape, 3), np.float32)
-    if scene.clouds > 0:
-        east = r[0, 0] * x + (r[0, 1] * y + r[0, 2])
-        north = r[1, 0] * x + (r[1, 1] * y + r[1, 2])
-        height = np.maximum(up / length, 0.06)
-        u, v = (east / length / height).ravel() * 0.06, (north / length / height).ravel() * 0.06
-        texels = np.float32(0.06 * SIZE / view.focal_px) / (height.ravel() ** 1.5)
-        noise = read_atlas(atlas, np.zeros_like(u), u, v, texels, np.zeros(u.shape, bool)).reshape(*up.shape, 3)
-        amount = np.clip((noise[:, :, :1] - 1 + scene.clouds) * 3, 0, 1) * np.clip(up / length * 8, 0, 1)[:, :, None]
-        white = np.float32(0.95) - np.float32(0.3) * noise[:, :, 1:2]
-        sky = sky * (1 - amount) + amount * white
-    return np.array(np.broadcast_to(sky, (view.height, view.width, 3)), np.float32)
+def _reflectance(world: World, surface: Fragments, pixel_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Return reflectance (3, N) and noise (3, N) per point; `pixel_m` is the size of a pixel there."""
+    objects, thing = world.objects, surface.thing
+    density = objects.at("density", thing)
+    texels = pixel_m * density * SIZE
+    albedo = objects.at("tint", thing)
+    if objects.any("contrast"):
+        contrast = objects.at("contrast", thing)
+        mirrored = objects.at("mirrored", thing) if objects.any("mirrored") else None
+        texture = objects.at("texture", thing)
+        colour = world.atlas.read(surface.shot, texture, surface.u, surface.v, texels, mirrored)
+        albedo = albedo * (1 - contrast) + colour * colour * contrast
+    detail = 0.37 * (1 + objects.at("stretched", thing) * (1 / density - 1))
+    v, u = surface.v * detail + 0.3, surface.u * detail
+    noise = world.atlas.read(surface.shot, None, v, u, texels * 0.37)
+    mottle = objects.at("mottle", thing)
+    return (albedo * (1 + mottle * (2 * noise[0] - 1))).clamp(0, 1), noise
+
+
+def _incoming(shots: Table, k: int, surface: Fragments, normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return strength (N,), cosine (N,) and unit direction (3, N) of light `k` at each point."""
+    shot = surface.shot
+    lamp = shots.at(f"lamp {k}", shot)
+    way = shots.at(f"vector {k}", shot) - surface.point * lamp
+    near = unit(way)
+    distance = (1 / near) / shots.at(f"reach {k}", shot)
+    strength = shots.at(f"strength {k}", shot) * (lamp / (0.15 + distance * distance) + (1 - lamp))
+    way = way * near
+    return strength, sum_of(way, normal).clamp_(min=0), way
+
+
+def sky_colour(world: World, pixels: Pixels, shot: Tensor) -> Tensor:
+    """Return the sky (3, N) in the direction of each pixel: a gradient, clouds, stars, or a photograph far away."""
+    shots = world.shots
+    direction = pixels.ray * unit(pixels.ray)
+    up = direction[2]
+    horizon = shots.at("sky_horizon", shot).expand_as(direction)
+    sky = torch.lerp(horizon, shots.at("sky_zenith", shot).expand_as(direction), up.clamp(0, 1).sqrt())
+    pixel = world.views.at("pixel", pixels.view)
+    if shots.any("clouds") or shots.any("stars"):
+        height = up.clamp(min=0.06)
+        u, v = direction[0] / height * 0.06, direction[1] / height * 0.06
+        noise = world.atlas.read(shot, None, u, v, 0.06 * SIZE * pixel / height**1.5)
+        clouds = shots.at("clouds", shot)
+        amount = ((noise[0] - 1 + clouds) * 3).clamp(0, 1) * (up * 8).clamp(0, 1) * (clouds > 0)
+        white = horizon * 0.3 + horizon.mean(0) * (0.75 - 0.3 * noise[1])
+        sky = torch.lerp(sky, white, amount)
+        sky = sky + shots.at("stars", shot) * (noise[2] > 0.93) * (1 - amount) * 0.2
+    # Fog closes in on the sky as it does on what is far away.
+    keep = torch.exp(-shots.at("haze", shot) * 60 / up.clamp(min=0.05))
+    sky = torch.lerp(shots.at("haze_colour", shot).expand_as(sky), sky, keep)
+    if shots.any("sky_photo"):
+        photo = shots.at("sky_photo", shot).expand_as(up)
+        picture = world.atlas.read(
+            shot, photo, pixels.x * 0.45 + 0.5, pixels.y * 0.45 + 0.5, 0.45 * SIZE * pixel, torch.ones_like(up)
+        )
+        sky = torch.where(photo > 0, picture * picture, sky)
+    return sky

@@ -13,13 +13,16 @@ from depth_anything_v2.errors import InputError
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Packed = NDArray[np.int32]
 
 SIZE = 256
 LEVELS = 7
-TILE = SIZE + 2
+PRINTS = 2
+KINDS = 20
+_PRINTED = (15, 16, 17, 18)
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-LEVEL_TOP = tuple(sum((SIZE >> i) + 2 for i in range(level)) for level in range(LEVELS))
-STRIP_HEIGHT = sum((SIZE >> i) + 2 for i in range(LEVELS))
+LEVEL_START = tuple(sum(((SIZE >> i) + 2) ** 2 for i in range(level)) for level in range(LEVELS))
+TEXELS = sum(((SIZE >> i) + 2) ** 2 for i in range(LEVELS))
 
 
 def load_textures(folder: str | Path | Sequence[str | Path], *, longest_px: int = 512) -> list[Bytes]:
@@ -117,6 +120,44 @@ def _text(rng: np.random.Generator) -> Floats:
     return field
 
 
+def _poster(rng: np.random.Generator) -> Floats:
+    """A printed page: lines of letters of several sizes around a picture."""
+    import cv2
+
+    page = np.full((SIZE, SIZE), rng.uniform(190, 255), np.uint8)
+    letters = np.array(list("ABCDEFGHKLMNOPRSTUVWXYZabcdeghiklmnoprstuvz0123456789 "))
+    y = 0
+    while y < SIZE - 20:
+        height = int(rng.choice([9, 12, 18, 34, 60]))
+        if rng.random() < 0.25 and y < SIZE - 90:
+            page[y + 6 : y + 84, 10 : SIZE - 10] = (_picture(rng) * 255)[y + 6 : y + 84, 10 : SIZE - 10]
+            y += 90
+            continue
+        line = "".join(rng.choice(letters, int(SIZE / height * 1.4)))
+        tone, thick = int(rng.uniform(0, 100)), max(1, height // 12)
+        cv2.putText(page, line, (8, y + height), int(rng.integers(4)), height / 22, tone, thick)
+        y += int(height * 1.5)
+    return np.asarray(page / 255, np.float32)
+
+
+def _picture(rng: np.random.Generator) -> Floats:
+    """Painted balls, blocks and a horizon with light and shade: what looks deep and is flat."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
+    horizon = rng.uniform(0.3, 0.7)
+    field = np.where(y < horizon, 0.9 - 0.3 * y, 0.2 + 0.5 * (y - horizon)).astype(np.float32)
+    for _ in range(int(rng.integers(3, 10))):
+        cx, cy, r = rng.random(), rng.uniform(0.3, 0.95), rng.uniform(0.05, 0.28)
+        dx, dy = (x - cx) / r, (y - cy) / r
+        tone = rng.uniform(0.3, 0.9)
+        field = np.where(np.hypot(dx, (dy - 0.9) * 4) < 1, field * 0.5, field)
+        if rng.random() < 0.6:
+            inside, light = np.hypot(dx, dy) < 1, np.clip(0.75 - 0.35 * dx - 0.4 * dy, 0, 1)
+        else:
+            inside, light = np.maximum(abs(dx), abs(dy)) < 0.8, np.where(dx > 0.2 + 0.3 * dy, 0.45, 0.95)
+        field = np.where(inside, tone * light, field)
+    return np.asarray(np.clip(field + 0.05 * (fractal_noise(rng, 0.8) - 0.5), 0, 1), np.float32)
+
+
 def _facade(rng: np.random.Generator) -> Floats:
     columns, rows = int(rng.choice([2, 4, 8])), int(rng.choice([2, 4, 8]))
     field = np.full((SIZE, SIZE), rng.uniform(0.5, 0.9), np.float32)
@@ -133,7 +174,7 @@ def _facade(rng: np.random.Generator) -> Floats:
 
 def _pattern(rng: np.random.Generator, number: int) -> Floats:
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
-    choice = number % 16
+    choice = number % KINDS
     waves = int(rng.integers(2, 24))
     if choice in (0, 1):
         return fractal_noise(rng, rng.uniform(0.6, 1.8))
@@ -167,77 +208,93 @@ def _pattern(rng: np.random.Generator, number: int) -> Floats:
     if choice == 14:
         turbulence = fractal_noise(rng, 1.5)
         return np.asarray(0.5 + 0.5 * np.sin(2 * np.pi * (waves // 4 * (x + y) + 3 * turbulence)), np.float32)
+    if choice in _PRINTED[:2]:
+        return _poster(rng)
+    if choice in _PRINTED[2:]:
+        return _picture(rng)
     return fractal_noise(rng, rng.uniform(0.0, 0.6))
 
 
 @lru_cache(maxsize=1)
-def pattern_bank(count: int = 128) -> list[Bytes]:
-    """Return `count` tileable grey patterns (SIZE, SIZE) uint8, always the same ones."""
+def pattern_bank(count: int = 160) -> list[Bytes]:
+    """Return `count` tileable grey patterns with their levels, (TEXELS,) uint8, always the same ones."""
     rng = np.random.default_rng(20240613)
-    return [(np.clip(_pattern(rng, k), 0, 1) * 255).astype(np.uint8) for k in range(count)]
+    return [_levels((np.clip(_pattern(rng, k), 0, 1) * 255).astype(np.uint8), wrap=True) for k in range(count)]
 
 
 @lru_cache(maxsize=1)
-def _detail_strips(count: int = 8) -> list[Bytes]:
+def _detail_strips(count: int = 8) -> list[Packed]:
     rng = np.random.default_rng(20240614)
     made = []
     for k in range(count):
         channels = [fractal_noise(rng, 0.7 + 0.15 * k) for _ in range(3)]
-        made.append(_strip((np.stack(channels, axis=2) * 255).astype(np.uint8), wrap=True))
+        made.append(_packed(_levels((np.stack(channels, axis=2) * 255).astype(np.uint8), wrap=True)))
     return made
 
 
-def _strip(tile: Bytes, *, wrap: bool) -> Bytes:
-    """Stack the levels of a texture (SIZE, SIZE, 3), each with a border of one pixel for bilinear reading."""
+def _levels(tile: Bytes, *, wrap: bool) -> Bytes:
+    """Return the levels of a texture (SIZE, SIZE[, 3]) one after the other, (TEXELS[, 3]).
+
+    Each has a border of one pixel for bilinear reading and half the side of the one before.
+    """
     import cv2
 
-    strip = np.empty((STRIP_HEIGHT, TILE, 3), np.uint8)
     border = cv2.BORDER_WRAP if wrap else cv2.BORDER_REPLICATE
+    parts = []
     for level in range(LEVELS):
-        side = SIZE >> level
-        top = LEVEL_TOP[level]
-        strip[top : top + side + 2, : side + 2] = cv2.copyMakeBorder(tile, 1, 1, 1, 1, border)
-        if level + 1 < LEVELS:
-            tile = np.asarray(cv2.resize(tile, (side // 2, side // 2), interpolation=cv2.INTER_AREA), np.uint8)
-    return strip
+        framed = np.asarray(cv2.copyMakeBorder(tile, 1, 1, 1, 1, border), np.uint8)
+        parts.append(framed.reshape(-1, *tile.shape[2:]))
+        side = SIZE >> (level + 1)
+        tile = np.asarray(cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.concatenate(parts)
+
+
+def _packed(texels: Bytes) -> Packed:
+    """Return RGB (n, 3) as one number per texel, red in the lowest byte."""
+    wide = texels.astype(np.int32)
+    packed: Packed = wide[:, 0] | wide[:, 1] << 8 | wide[:, 2] << 16
+    return packed
 
 
 def natural_colour(rng: np.random.Generator) -> Floats:
     """Return a linear RGB reflectance (3,) float32: mostly muted, now and then vivid, black or white."""
-    kind = rng.random()
+    kind, a, b, c = rng.random(4).tolist()
     if kind < 0.3:
-        grey = rng.uniform(0.03, 0.9)
-        return np.asarray(np.clip(grey * (1 + rng.normal(0, 0.06, 3)), 0.01, 0.95), np.float32)
-    if kind < 0.65:
-        warm = np.array([1.0, rng.uniform(0.6, 0.9), rng.uniform(0.3, 0.75)])
-        return np.asarray(np.clip(rng.uniform(0.06, 0.85) * warm, 0.01, 0.95), np.float32)
-    hue, saturation, value = rng.random(), rng.uniform(0.2, 1) ** 1.5, rng.uniform(0.08, 0.9)
-    ramp = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
-    return np.asarray(np.clip(value * (1 - saturation * (1 - ramp)), 0.01, 0.95), np.float32)
+        grey = 0.03 + 0.87 * a
+        colour = [grey * (1 + 0.06 * float(noise)) for noise in rng.standard_normal(3)]
+    elif kind < 0.65:
+        level = 0.06 + 0.79 * a
+        colour = [level, level * (0.6 + 0.3 * b), level * (0.3 + 0.45 * c)]
+    else:
+        saturation, value = (0.2 + 0.8 * b) ** 1.5, 0.08 + 0.82 * c
+        ramp = [min(max(abs((a * 6 + shift) % 6 - 3) - 1, 0.0), 1.0) for shift in (0, 4, 2)]
+        colour = [value * (1 - saturation * (1 - share)) for share in ramp]
+    return np.array([min(max(channel, 0.01), 0.95) for channel in colour], np.float32)
 
 
 def build_atlas(
     rng: np.random.Generator, photographs: Sequence[Bytes], patterns: int, photos: int
-) -> tuple[Bytes, int]:
-    """Return the atlas (STRIP_HEIGHT, n * TILE, 3) uint8 and the number of photographs in it.
+) -> tuple[Packed, int]:
+    """Return the textures of a scene (n, TEXELS) int32 and the number of photographs among them.
 
-    Column 0 holds three channels of noise for detail; `patterns` coloured patterns follow and then the photographs.
+    Number 0 holds three channels of noise for detail; `patterns` coloured patterns follow, the last `PRINTS` of them
+    printed pages and pictures, and then the photographs.
     """
     import cv2
 
     strips = [_detail_strips()[int(rng.integers(8))]]
     bank = pattern_bank()
-    for _ in range(patterns):
+    for number in range(patterns):
         ends = np.stack([natural_colour(rng), natural_colour(rng), natural_colour(rng)])
         if rng.random() < 0.55:
             ends[2] = ends[0] * rng.uniform(0.25, 0.8)
             ends[1] = (ends[0] + ends[2]) / 2
         ramp = np.stack([np.interp(np.arange(256), [0, 128, 255], np.sqrt(ends[:, k])) for k in range(3)], axis=1)
-        palette = np.clip(ramp * 255, 0, 255).astype(np.uint8)
-        tile = bank[int(rng.integers(len(bank)))]
-        if rng.random() < 0.5:
-            tile = np.ascontiguousarray(tile.T)
-        strips.append(_strip(palette[tile], wrap=True))
+        palette = _packed(np.clip(ramp * 255, 0, 255).astype(np.uint8))
+        chosen = int(rng.integers(len(bank)))
+        if number >= patterns - PRINTS:
+            chosen = chosen // KINDS * KINDS + int(rng.choice(_PRINTED))
+        strips.append(palette[bank[chosen]])
     used = photos if photographs else 0
     for _ in range(used):
         photograph = photographs[int(rng.integers(len(photographs)))]
@@ -249,36 +306,5 @@ def build_atlas(
             crop = np.ascontiguousarray(crop[:, ::-1])
         shrink = cv2.INTER_AREA if side > SIZE else cv2.INTER_LINEAR
         square = np.asarray(cv2.resize(crop, (SIZE, SIZE), interpolation=shrink), np.uint8)
-        strips.append(_strip(square, wrap=False))
-    return np.concatenate(strips, axis=1), used
-
-
-def read_atlas(
-    atlas: Bytes, texture: Floats, u: Floats, v: Floats, texels: Floats, mirror: NDArray[np.bool_]
-) -> Floats:
-    """Sample the atlas bilinearly at the level that fits.
-
-    `u`, `v` (N,) are in whole textures (they repeat, mirrored where `mirror`), `texels` is the number of texels
-    under one pixel, `texture` the column. Returns (N, 3) float32 in 0..1.
-    """
-    import cv2
-
-    level = np.clip(np.floor(np.log2(np.maximum(texels, 1e-6)) + np.float32(0.4)), 0, LEVELS - 1).astype(np.int32)
-    side = (SIZE >> level).astype(np.float32)
-    u, v = (np.where(mirror, 1 - np.abs(c % 2 - 1), c % 1) for c in (u, v))
-    x = texture * np.float32(TILE) + u * side + np.float32(0.5)
-    y = np.asarray(LEVEL_TOP, np.float32)[level] + v * side + np.float32(0.5)
-    width = 512
-    rows = -(-x.size // width)
-    maps = np.zeros((2, rows * width), np.float32)
-    maps[0, : x.size], maps[1, : x.size] = x, y
-    picked = cv2.remap(
-        atlas,
-        maps[0].reshape(rows, width),
-        maps[1].reshape(rows, width),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT,
-    )
-    colour: Floats = picked.reshape(-1, 3)[: x.size].astype(np.float32)
-    colour *= np.float32(1 / 255)
-    return colour
+        strips.append(_packed(_levels(square, wrap=False)))
+    return np.stack(strips), used
