@@ -65,7 +65,9 @@ class DinoVisionTransformer(nn.Module):
         Converters keep this exact at every size, which they don't for a bicubic resize by scale factor. A
         scale of one, for the trained grid itself, samples it where it is.
         """
-        counts = [torch.ones(count, dtype=torch.float64, device=self.pos_embed.device).sum() for count in (rows, columns)]
+        counts = [
+            torch.ones(count, dtype=torch.float64, device=self.pos_embed.device).sum() for count in (rows, columns)
+        ]
         trained = (counts[0] == GRID) & (counts[1] == GRID)
         grid = self.pos_embed[0, 1:].float().reshape(GRID, GRID, -1)
         padded = torch.arange(-_PAD, GRID + _PAD, device=grid.device).clamp(0, GRID - 1)

@@ -36,8 +36,7 @@ SMALLEST_SIDE = 32
 _WINDOW = 0.2  # of the side of a tile: half the side of the windows of the local fit
 _BLUR = 2.0  # pixels of the global pass's network input: about how far its edges are spread (standard deviation)
 _NOISE = 3e-4  # of the variance of the global pass in a tile: structure much below that is not to be stretched
-_EXPLAINED = 0.5  # of that variance; a tile whose fit explains less is faded out in proportion
-_LEAST_SHARE = 0.25  # of the variance in a window: from here on the tile has a say there
+_EXPLAINED = 0.5  # of the variance, in a window and in a tile: where a fit explains less, it fades out in proportion
 _FLAT = 1e-5  # of the largest value: differences below are rounding, not structure
 _FIT_SIDE = 32  # samples of the shorter side, at most, for the robust fit
 
@@ -189,7 +188,7 @@ def _change(answer: FloatMap, base: FloatMap, zoom: float) -> FloatMap | None:
     detailed = scale * (factor * answer + offset) + shift + middle
     # Where the tile does not see what the global pass sees, that stays: a flat guide would wipe it out.
     detailed -= coarse
-    detailed *= _local_share(scale * guide + shift, target, noise)
+    detailed *= _local_say(scale * guide + shift, target, noise)
     detailed += coarse
     # Of the sharp answer: what is no more than noise is found out here.
     explained = 1 - float(np.mean((detailed - coarse) ** 2)) / float(np.var(coarse))
@@ -207,28 +206,25 @@ def _blurred(values: FloatMap, sigma: float) -> FloatMap:
 
 def _local_fit(guide: FloatMap, target: FloatMap, noise: float) -> tuple[FloatMap, FloatMap]:
     """Return scale (at least 0) and shift, each (h, w), of target ~ scale * guide + shift in windows, smoothed."""
-    side = 2 * max(1, round(_WINDOW * min(guide.shape))) + 1
-
-    def mean(values: FloatMap) -> FloatMap:
-        return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
-
-    guide_mean, target_mean = mean(guide), mean(target)
-    spread = np.maximum(mean(guide * guide) - guide_mean * guide_mean, 0)
-    scale = np.maximum(mean(guide * target) - guide_mean * target_mean, 0) / (spread + np.float32(noise))
-    return mean(scale), mean(target_mean - scale * guide_mean)
+    guide_mean, target_mean = _window_mean(guide), _window_mean(target)
+    spread = np.maximum(_window_mean(guide * guide) - guide_mean * guide_mean, 0)
+    together = np.maximum(_window_mean(guide * target) - guide_mean * target_mean, 0)
+    scale = together / (spread + np.float32(noise))
+    return _window_mean(scale), _window_mean(target_mean - scale * guide_mean)
 
 
-def _local_share(fitted: FloatMap, target: FloatMap, noise: float) -> FloatMap:
-    """Return (h, w) in [0, 1]: how much of the variance of `target` around each pixel the fit explains."""
-    side = 2 * max(1, round(_WINDOW / 2 * min(target.shape))) + 1
+def _local_say(fitted: FloatMap, target: FloatMap, noise: float) -> FloatMap:
+    """Return (h, w) in [0, 1]: 1 where the fit explains half of the variance of `target` around a pixel, or more."""
+    mean = _window_mean(target, 0.5)
+    variance = np.maximum(_window_mean(target * target, 0.5) - mean * mean, 0) + np.float32(noise)
+    explained = 1 - _window_mean((fitted - target) ** 2, 0.5) / variance
+    return _window_mean(np.clip(explained / np.float32(_EXPLAINED), 0, 1), 0.5)
 
-    def mean(values: FloatMap) -> FloatMap:
-        return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
-    target_mean = mean(target)
-    variance = np.maximum(mean(target * target) - target_mean * target_mean, 0) + np.float32(noise)
-    share = 1 - mean((fitted - target) ** 2) / variance
-    return mean(np.clip((share - _LEAST_SHARE) / (1 - _LEAST_SHARE), 0, 1))
+def _window_mean(values: FloatMap, part: float = 1) -> FloatMap:
+    """Return the mean in a window around each pixel; part: of the side of the usual window."""
+    side = 2 * max(1, round(_WINDOW * part * min(values.shape))) + 1
+    return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _starts(length: int, side: int) -> tuple[int, ...]:

@@ -89,9 +89,7 @@ def _export(format: str) -> Callable[..., None]:
 
 
 for _format, _name in (("onnx", "ONNX"), ("openvino", "OpenVINO")):
-    export_app.command(_format, help=f"Write an {_name} file and compare it with the checkpoint at several sizes.")(
-        _export(_format)
-    )
+    export_app.command(_format, help=f"Write an {_name} file, compared with the checkpoint.")(_export(_format))
 
 
 def _tell(report: ExportReport, *, quiet: bool) -> None:

@@ -29,7 +29,7 @@ Run = Callable[..., Any]
 def test_a_folder_to_several_formats(predict: Run, checkpoint: str) -> None:
     photo(Path("in/a.jpg"))
     photo(Path("in/sub/b é.png"), 40, 40, seed=2)
-    outcome = predict("in", "--format", "png,npz", "-f", "png16")
+    outcome = predict("in", "--format", "png,npz", "-f", "png16", "--precision", "float32")
     assert outcome.status == 0
     assert sorted(p.relative_to("out").as_posix() for p in Path("out").rglob("*.*") if p.is_file()) == [
         ".depth-anything/journal.jsonl",
@@ -40,9 +40,11 @@ def test_a_folder_to_several_formats(predict: Run, checkpoint: str) -> None:
         "sub/b é.png",
         "sub/b é_depth16.png",
     ]
-    expected = DepthEstimator.from_pretrained(checkpoint, input_size=64)("in/sub/b é.png")
-    np.testing.assert_array_equal(read_depth("out/sub/b é.npz").depth, expected.depth)
-    np.testing.assert_array_equal(read_image("out/sub/b é.png"), expected.colorize())
+    written = read_depth("out/sub/b é.npz")
+    expected = DepthEstimator.from_pretrained(checkpoint, precision="float32", input_size=64)("in/sub/b é.png")
+    # The first shape of a process is compiled for itself: its last digits are others.
+    np.testing.assert_allclose(written.depth, expected.depth, rtol=1e-5)
+    np.testing.assert_array_equal(read_image("out/sub/b é.png"), written.colorize())
     summary = outcome.out.splitlines()
     assert summary[0].startswith("2 done in ")
     assert "in out" in summary[0]

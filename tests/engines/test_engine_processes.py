@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_models import opened, save_small
+from engine_models import SMALL, opened, save_filled
 from picture_files import photo
 
 from depth_anything_v2.estimator import DepthEstimator
@@ -85,8 +85,8 @@ def test_a_file_that_changes_is_read_again(small: Path, tmp_path: Path, own_cach
     said: list[str] = []
     opened(path, "openvino", on_wait=said.append)
     assert said == []
-    save_small(path, lambda state: state["pretrained.cls_token"].fill_(1.0))
-    opened(path, "openvino", on_wait=said.append)
+    save_filled(path, SMALL.with_max_depth(7))
+    assert opened(path, "openvino", on_wait=said.append).config.max_depth_m == 7
     assert len(said) == 1
 
 

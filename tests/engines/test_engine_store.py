@@ -311,6 +311,23 @@ def test_a_cache_that_is_emptied_meanwhile(small: Path, cached: Path) -> None:
         assert drift(engine(batch(*shape)), exact(batch(*shape))) < 1e-4
 
 
+def test_a_shape_that_another_process_removes_between_finding_and_reading(
+    small: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, removed = store.find, []
+
+    def vanishing(key: store.Key) -> Path | None:
+        place = find(key)
+        if place is not None and "shape" in key:
+            store.discard(place)
+            removed.append(place)
+        return place
+
+    monkeypatch.setattr(store, "find", vanishing)
+    check_openvino(small)
+    assert removed
+
+
 def test_another_version_of_openvino_converts_again(small: Path, cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = entries_of(cached)
     monkeypatch.setattr(openvino_engine, "version", lambda: "9.9")

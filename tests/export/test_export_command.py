@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from picture_files import photo
 
-from depth_anything_v2 import DepthPrediction
 from depth_anything_v2.cli.main import main
+from depth_anything_v2.io.depth_files import read_depth
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_export_and_predict(command: Callable, checkpoint: Path, tmp_path: Path)
     assert done.status == 1
     assert "1 done, 1 failed" in done.out
     assert "tall.png' (100 x 150) would be 56 x 84 in the network, and this model was exported for 84 x 56" in done.err
-    assert DepthPrediction.load(tmp_path / "out" / "wide.npz").provenance.checkpoint == "small.safetensors"
+    assert read_depth(tmp_path / "out" / "wide.npz").provenance.checkpoint == "small.safetensors"
     again = command("export", "openvino", "-c", checkpoint, "--static", 56, 84)
     assert again.status == 2
     assert again.err.endswith("small-56x84.xml is already there: give --overwrite or another output\n")

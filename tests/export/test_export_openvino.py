@@ -61,6 +61,7 @@ def test_float16_weights_are_half_as_large(half_report: ExportReport, openvino_f
     assert half_report.exported.precision == "float16"
 
 
+@pytest.mark.slow
 def test_small_architecture(tmp_path: Path, few_sizes) -> None:
     checkpoint = save_tiny_checkpoint(tmp_path / "tiny.safetensors", 20.0)
     report = export_checkpoint(resolve_checkpoint(checkpoint), tmp_path / "tiny.xml", ExportOptions("openvino"))

@@ -49,9 +49,14 @@ def test_replaced_with_all_that_belonged_to_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("no")])
 def test_nothing_is_left_of_a_block_that_fails(tmp_path: Path, error: BaseException) -> None:
     path = old_pair(tmp_path)
-    with pytest.raises(type(error)), staged(path, (path.with_suffix(".bin"),), overwrite=True) as work:
-        (work / "m.bin").write_text("half")
-        raise error
+
+    def half_done() -> None:
+        with staged(path, (path.with_suffix(".bin"),), overwrite=True) as work:
+            (work / "m.bin").write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        half_done()
     assert set(texts(tmp_path).values()) == {"old"}
 
 
