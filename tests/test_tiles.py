@@ -136,6 +136,19 @@ def test_where_a_tile_says_nothing_the_global_pass_stays(answer: Callable[[Float
     assert result.used == 0
 
 
+def test_a_part_that_a_tile_does_not_see_stays() -> None:
+    """Of one thing in every tile the network sees nothing, and all of the rest."""
+    truth = relief(240, 240)
+    y, x = np.mgrid[:240, :240]
+    unseen = (y % 60 - 30) ** 2 + (x % 60 - 30) ** 2 < 15**2
+    coarse = blurred(truth + unseen, 3)
+    grid = plan_tiles(240, 240, 120)
+    assert grid is not None
+    result = refine(as_picture(truth), coarse, answering(lambda crop, n: crop), grid, kind="relative").depth
+    kept = (result - truth)[unseen].mean() / (coarse - truth)[unseen].mean()
+    assert kept > 0.6
+
+
 def test_noise_is_not_stretched_to_structure() -> None:
     coarse = blurred(relief(200, 260))
     grid = plan_tiles(200, 260, 100)
