@@ -36,6 +36,8 @@ from depth_anything_v2.errors import DepthAnythingError
 
 Array = npt.NDArray[np.float32]
 Run = Callable[[Array], Array]
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO does without
 RIVALS = ("transformers", "openvino", "onnxruntime")
 OURS = ("torch:float32", "torch:bfloat16", "openvino:float32", "openvino:bfloat16", "onnx:float32")
 EXAMPLE = Path(__file__).resolve().parents[1] / "assets" / "examples" / "coffee.jpg"
