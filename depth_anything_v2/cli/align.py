@@ -30,6 +30,7 @@ from depth_anything_v2.cli.common import (
     ExactOption,
     InputSizeOption,
     OfflineOption,
+    OverwriteOption,
     PrecisionOption,
     QuietOption,
     RelativeOption,
@@ -117,7 +118,7 @@ def align(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw points and fit, as png, pdf or svg.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
+    overwrite: OverwriteOption = False,
     kind: Annotated[
         str | None,
         typer.Option("--kind", metavar="NAME", help="relative or metric: of a depth file that doesn't say so."),

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import argparse
 
     from depth_anything_v2.estimator import DepthEstimator
-    from depth_anything_v2.jobs.options import EstimatorOptions
+    from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions
 
 BUILTIN = "builtin"  # the name of the checkpoint that comes with the package
 OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -109,6 +110,28 @@ ColormapOption = Annotated[
         "--colormap", metavar="NAME", help="spectral, inferno, magma, plasma, viridis, turbo or grey: of the picture."
     ),
 ]
+MaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mask",
+        metavar="PATH",
+        help="A picture whose white pixels do not count (sky), or a folder of them, named as the outputs.",
+    ),
+]
+FocalCorrectionOption = Annotated[
+    bool,
+    typer.Option("--focal-correction", help="Scale metric depth by this camera's focal length: see docs/cameras.md."),
+]
+DepthScaleOption = Annotated[
+    float | None,
+    typer.Option("--depth-scale", metavar="METRES", help="Of one count in depth files of other programs."),
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip what is done: same source, checkpoint and options.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first input that fails.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE.json", help="Write what became of each input as JSON.")
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing but errors and which weights stand in for others.")
 ]
@@ -154,6 +177,15 @@ def was_terminated(interrupt: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
+
+
+def job_options(*, resume: bool, overwrite: bool, strict: bool) -> JobOptions:
+    """Return what --resume, --overwrite and --strict ask for. Raises OptionError for two that contradict."""
+    from depth_anything_v2.jobs.options import JobOptions
+
+    if resume and overwrite:
+        raise OptionError("--resume keeps what is done and --overwrite does not: give one of them")
+    return JobOptions("resume" if resume else "overwrite" if overwrite else "refuse", strict)
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:

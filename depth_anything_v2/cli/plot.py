@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from depth_anything_v2.cli import common
-from depth_anything_v2.cli.common import ColormapOption, QuietOption
+from depth_anything_v2.cli.common import ColormapOption, DepthScaleOption, QuietOption
 from depth_anything_v2.cli.targets import check_target
 from depth_anything_v2.errors import InputError, OptionError
 
@@ -38,10 +38,7 @@ def plot(
             "--range", metavar="NEAR,FAR", help="Metres at the ends of colours and axes. [default: all valid values]"
         ),
     ] = None,
-    depth_scale: Annotated[
-        float | None,
-        typer.Option("--depth-scale", metavar="METRES", help="Of one count in depth files of other programs."),
-    ] = None,
+    depth_scale: DepthScaleOption = None,
     colormap: ColormapOption = "spectral",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing diagram.")] = False,
     quiet: QuietOption = False,

@@ -24,22 +24,28 @@ from depth_anything_v2.cli.camera import (
 from depth_anything_v2.cli.common import (
     BatchSizeOption,
     CheckpointOption,
+    DepthScaleOption,
     DeviceOption,
     EncoderOption,
     EngineOption,
     ExactOption,
+    FocalCorrectionOption,
     InputSizeOption,
+    MaskOption,
     MaxDepthOption,
     MaxPixelsOption,
     MaxTokensOption,
     OfflineOption,
+    OverwriteOption,
     PrecisionOption,
     QuietOption,
     RelativeOption,
+    ReportOption,
+    ResumeOption,
+    StrictOption,
     V1Option,
 )
 from depth_anything_v2.cli.predict import run_plan
-from depth_anything_v2.errors import OptionError
 
 if TYPE_CHECKING:
     from depth_anything_v2.jobs.clouds import CloudFileOptions
@@ -108,18 +114,8 @@ def pointcloud(
             help="Colours of depth files: the picture, or a folder of them. [default: the one beside it, if any]",
         ),
     ] = None,
-    depth_scale: Annotated[
-        float | None,
-        typer.Option("--depth-scale", metavar="METRES", help="Of one count in depth files of other programs."),
-    ] = None,
-    mask: Annotated[
-        str | None,
-        typer.Option(
-            "--mask",
-            metavar="PATH",
-            help="A picture whose white pixels do not count (sky), or a folder of them, named as the outputs.",
-        ),
-    ] = None,
+    depth_scale: DepthScaleOption = None,
+    mask: MaskOption = None,
     camera: CameraOption = "auto",
     fx: FxOption = None,
     fy: FyOption = None,
@@ -130,12 +126,7 @@ def pointcloud(
     fov: FovOption = None,
     vertical_fov: VerticalFovOption = None,
     diagonal_fov: DiagonalFovOption = None,
-    focal_correction: Annotated[
-        bool,
-        typer.Option(
-            "--focal-correction", help="Scale metric depth by this camera's focal length: see docs/cameras.md."
-        ),
-    ] = False,
+    focal_correction: FocalCorrectionOption = False,
     checkpoint: CheckpointOption = "auto",
     encoder: EncoderOption = None,
     max_depth: MaxDepthOption = None,
@@ -150,14 +141,10 @@ def pointcloud(
     batch_size: BatchSizeOption = None,
     max_tokens: MaxTokensOption = None,
     max_pixels: MaxPixelsOption = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Skip what is done: same source, checkpoint and options.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first input that fails.")] = False,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.json", help="Write what became of each input as JSON.")
-    ] = None,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    strict: StrictOption = False,
+    report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Turn pictures or depth files into point clouds or meshes, in metres.
@@ -168,11 +155,10 @@ def pointcloud(
     def action() -> int:
         from depth_anything_v2.io.camera_files import CameraOptions
         from depth_anything_v2.jobs.clouds import CloudFileOptions
-        from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions
+        from depth_anything_v2.jobs.options import EstimatorOptions
         from depth_anything_v2.point_cloud import MAX_JUMP, CloudOptions
 
-        if resume and overwrite:
-            raise OptionError("--resume keeps what is done and --overwrite does not: give one of them")
+        running = common.job_options(resume=resume, overwrite=overwrite, strict=strict)
         cloud = CloudOptions(
             mesh=mesh,
             normals=not no_normals,
@@ -204,7 +190,6 @@ def pointcloud(
             max_tokens=max_tokens,
             max_pixels=max_pixels,
         )
-        running = JobOptions("resume" if resume else "overwrite" if overwrite else "refuse", strict)
         return _run(inputs, output, loading, writing, running, report, quiet)
 
     raise typer.Exit(common.run_safely(action))

@@ -30,20 +30,26 @@ from depth_anything_v2.cli.common import (
     EncoderOption,
     EngineOption,
     ExactOption,
+    FocalCorrectionOption,
     InputSizeOption,
+    MaskOption,
     MaxDepthOption,
     MaxPixelsOption,
     MaxTokensOption,
     OfflineOption,
+    OverwriteOption,
     PrecisionOption,
     QuietOption,
     RelativeOption,
+    ReportOption,
+    ResumeOption,
+    StrictOption,
     TileOption,
     TileSizeOption,
     V1Option,
     VerboseOption,
 )
-from depth_anything_v2.errors import OptionError, OutputError
+from depth_anything_v2.errors import OutputError
 
 if TYPE_CHECKING:
     from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions, PredictOptions
@@ -102,14 +108,7 @@ def predict(
             "[default: smallest and largest value]",
         ),
     ] = None,
-    mask: Annotated[
-        str | None,
-        typer.Option(
-            "--mask",
-            metavar="PATH",
-            help="A picture whose white pixels do not count (sky), or a folder of them, named as the outputs.",
-        ),
-    ] = None,
+    mask: MaskOption = None,
     camera: CameraOption = "auto",
     fx: FxOption = None,
     fy: FyOption = None,
@@ -120,12 +119,7 @@ def predict(
     fov: FovOption = None,
     vertical_fov: VerticalFovOption = None,
     diagonal_fov: DiagonalFovOption = None,
-    focal_correction: Annotated[
-        bool,
-        typer.Option(
-            "--focal-correction", help="Scale metric depth by this camera's focal length: see docs/cameras.md."
-        ),
-    ] = False,
+    focal_correction: FocalCorrectionOption = False,
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -135,14 +129,10 @@ def predict(
     tile_size: TileSizeOption = None,
     max_tokens: MaxTokensOption = None,
     max_pixels: MaxPixelsOption = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Skip what is done: same source, checkpoint and options.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first input that fails.")] = False,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.json", help="Write what became of each input as JSON.")
-    ] = None,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    strict: StrictOption = False,
+    report: ReportOption = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -154,10 +144,9 @@ def predict(
     def action() -> int:
         from depth_anything_v2.io.camera_files import CameraOptions
         from depth_anything_v2.io.legend import parse_range
-        from depth_anything_v2.jobs.options import EstimatorOptions, JobOptions, PredictOptions
+        from depth_anything_v2.jobs.options import EstimatorOptions, PredictOptions
 
-        if resume and overwrite:
-            raise OptionError("--resume keeps what is done and --overwrite does not: give one of them")
+        running = common.job_options(resume=resume, overwrite=overwrite, strict=strict)
         loading = EstimatorOptions(
             checkpoint=checkpoint,
             encoder=encoder,
@@ -186,7 +175,6 @@ def predict(
             CameraOptions(camera, fx, fy, cx, cy, focal_mm, sensor_width_mm, fov, vertical_fov, diagonal_fov),
             focal_correction,
         )
-        running = JobOptions("resume" if resume else "overwrite" if overwrite else "refuse", strict)
         return _run(inputs, output, loading, writing, running, report, quiet, verbose)
 
     raise typer.Exit(common.run_safely(action))
