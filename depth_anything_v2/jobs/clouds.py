@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from depth_anything_v2.io.cloud_preview import render_preview
 from depth_anything_v2.io.depth_files import write_image
 from depth_anything_v2.io.images import to_uint8
 from depth_anything_v2.io.point_clouds import CLOUD_FORMATS, write_cloud
-from depth_anything_v2.jobs.options import PredictOptions
+from depth_anything_v2.jobs.options import PredictOptions, parse_formats
 from depth_anything_v2.jobs.outputs import DepthFiles, Rgb
 from depth_anything_v2.point_cloud import CloudOptions, build_cloud
 from depth_anything_v2.prediction import DepthPrediction
@@ -42,7 +41,9 @@ class CloudFileOptions:
     depth_scale: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "formats", _parse_formats(self.formats))
+        object.__setattr__(
+            self, "formats", parse_formats(self.formats, CLOUD_FORMATS, what="format", of=" of a point cloud")
+        )
         if self.cloud.mesh and "xyz" in self.formats:
             raise OptionError("an xyz file holds points only: write the mesh as ply or glb")
         if self.cloud.visual and "xyz" in self.formats:
@@ -93,13 +94,3 @@ class CloudFiles:
     def describe(self) -> dict[str, Any]:
         """Return the options as they were given."""
         return {**dataclasses.asdict(self.options), "camera": self.options.camera.describe()}
-
-
-def _parse_formats(values: Iterable[str]) -> tuple[str, ...]:
-    names = [name.strip().lower().lstrip(".") for value in values for name in value.split(",")]
-    wanted = tuple(dict.fromkeys(name for name in names if name))
-    unknown = [name for name in wanted if name not in CLOUD_FORMATS]
-    if unknown or not wanted:
-        what = f"unknown format '{unknown[0]}' of a point cloud" if unknown else "no format of a point cloud given"
-        raise OptionError(f"{what}: choose from {', '.join(CLOUD_FORMATS)}")
-    return wanted

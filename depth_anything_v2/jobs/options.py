@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -80,8 +80,9 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         from depth_anything_v2.io.colormaps import COLORMAPS
+        from depth_anything_v2.io.depth_files import FORMATS
 
-        object.__setattr__(self, "formats", parse_formats(self.formats))
+        object.__setattr__(self, "formats", parse_formats(self.formats, FORMATS))
         if self.colormap not in COLORMAPS:
             raise OptionError(f"unknown colour map '{self.colormap}': choose one of {', '.join(COLORMAPS)}")
         about_picture = {
@@ -118,17 +119,18 @@ class JobOptions:
     workers: int = field(default_factory=default_workers)
 
 
-def parse_formats(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the output formats named in `values`, each a name or a comma list, without repeats.
+def parse_formats(
+    values: Iterable[str], known: Sequence[str], *, what: str = "output format", of: str = ""
+) -> tuple[str, ...]:
+    """Return the formats named in `values`, each a name or a comma list, without repeats.
 
-    Raises OptionError for an unknown name or none at all.
+    known: all there are; what, of: how to call one, before and behind its name. Raises OptionError for an unknown
+    name or none at all.
     """
-    from depth_anything_v2.io.depth_files import FORMATS
-
     names = [name.strip().lower().lstrip(".") for value in values for name in value.split(",")]
     wanted = tuple(dict.fromkeys(name for name in names if name))
-    unknown = [name for name in wanted if name not in FORMATS]
+    unknown = [name for name in wanted if name not in known]
     if unknown or not wanted:
-        what = f"unknown output format '{unknown[0]}'" if unknown else "no output format given"
-        raise OptionError(f"{what}: choose from {', '.join(FORMATS)}")
+        problem = f"unknown {what} '{unknown[0]}'{of}" if unknown else f"no {what}{of} given"
+        raise OptionError(f"{problem}: choose from {', '.join(known)}")
     return wanted
