@@ -24,6 +24,8 @@ prints the message alone; a traceback means a defect of this package.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class DepthAnythingError(Exception):
     """Base of every error raised on purpose."""
@@ -101,3 +103,12 @@ class MissingExtraError(DepthAnythingError, ImportError):
         where = f" (it is in the extra '{extra}')" if extra else ""
         super().__init__(f"{feature} needs the package '{package}': pip install {package}{where}")
         self.package, self.extra = package, extra
+
+
+def suggestion(word: str, known: Iterable[str], otherwise: str = "choose from") -> str:
+    """Return how a message goes on after an unknown word: "did you mean 'x'?" or, with nothing near, all there are."""
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"{otherwise} {', '.join(names)}"

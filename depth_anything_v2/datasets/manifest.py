@@ -20,7 +20,7 @@ from depth_anything_v2.datasets.lists import read_text
 from depth_anything_v2.datasets.reader import DepthDataset
 from depth_anything_v2.datasets.rgbd import camera_of_matrix
 from depth_anything_v2.datasets.sample import DepthMap, Frame, Mask
-from depth_anything_v2.errors import InputError, NoInputError, OptionError
+from depth_anything_v2.errors import InputError, NoInputError, OptionError, suggestion
 from depth_anything_v2.io.depth_files import read_depth
 from depth_anything_v2.io.images import read_image
 
@@ -159,8 +159,7 @@ def _check_columns(columns: Sequence[str], path: Path, number: int) -> None:
     known = (*COLUMNS, *INTRINSICS)
     for column in columns:
         if column not in known:
-            nearest = difflib.get_close_matches(column, known, n=1)
-            hint = f"did you mean '{nearest[0]}'?" if nearest else f"the known ones are {', '.join(known)}"
+            hint = suggestion(column, known, "the known ones are")
             raise OptionError(f"'{path}', line {number}: unknown column '{column}': {hint}")
 
 

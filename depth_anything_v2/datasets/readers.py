@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from depth_anything_v2.datasets.reader import DepthDataset, FolderDataset
 from depth_anything_v2.datasets.rgbd import ScanNet, TumRgbd
 from depth_anything_v2.datasets.sintel import Sintel
 from depth_anything_v2.datasets.vkitti2 import VirtualKitti2
-from depth_anything_v2.errors import NoInputError, OptionError
+from depth_anything_v2.errors import NoInputError, OptionError, suggestion
 
 # In the order in which a folder is recognised: ScanNet's 'depth/*.png' is a layout that others may share.
 FOLDER_READERS: dict[str, type[FolderDataset]] = {
@@ -33,9 +32,7 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> DepthDataset:
     """
     readers: dict[str, type[DepthDataset]] = {**FOLDER_READERS, Manifest.name: Manifest}
     if name not in readers:
-        nearest = difflib.get_close_matches(name, readers, n=1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose one of {', '.join(readers)}"
-        raise OptionError(f"unknown dataset '{name}': {hint}")
+        raise OptionError(f"unknown dataset '{name}': {suggestion(name, readers, 'choose one of')}")
     try:
         return readers[name](root, **options)  # type: ignore[arg-type]
     except TypeError as error:

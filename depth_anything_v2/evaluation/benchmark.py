@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -14,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from depth_anything_v2.errors import InputError, OptionError
+from depth_anything_v2.errors import InputError, OptionError, suggestion
 
 DATA = Path(__file__).parent / "data"
 
@@ -200,9 +199,7 @@ def from_dict(data: dict[str, Any], where: str) -> Benchmark:
 
 def _one_of(what: str, value: Any, choices: tuple[Any, ...]) -> None:
     if value not in choices:
-        near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(str(c) for c in choices)}"
-        raise OptionError(f"{what} '{value}' is not known: {hint}")
+        raise OptionError(f"{what} '{value}' is not known: {suggestion(str(value), map(str, choices))}")
 
 
 def _span(pair: tuple[float, float]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from depth_anything_v2.errors import InputError, MissingExtraError, OptionError
+from depth_anything_v2.errors import InputError, MissingExtraError, OptionError, suggestion
 from depth_anything_v2.training.config import TaskName, TrainConfig
 
 PRESETS = Path(__file__).parent / "presets"
@@ -56,7 +56,9 @@ def _read(name: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     if path.suffix != ".toml":
         presets = list_presets()
         if str(name) not in presets:
-            raise OptionError(f"no preset is called '{name}' (a file ends in .toml): {_hint(str(name), list(presets))}")
+            raise OptionError(
+                f"no preset is called '{name}' (a file ends in .toml): {suggestion(str(name), list(presets))}"
+            )
         path = PRESETS / f"{name}.toml"
     if str(path) in seen:
         raise OptionError(f"'{path}' is its own base")
@@ -130,7 +132,7 @@ def _set_root(data: dict[str, Any], given: str) -> None:
     sources = [source for part in lists if isinstance(part, list) for source in part if isinstance(source, dict)]
     names = [str(source.get("name") or source.get("dataset")) for source in sources]
     if name not in names:
-        raise OptionError(f"no source is called '{name}': {_hint(name, sorted(set(names)))}")
+        raise OptionError(f"no source is called '{name}': {suggestion(name, sorted(set(names)))}")
     for source, called in zip(sources, names, strict=True):
         if called == name:
             source["root"] = root
@@ -168,15 +170,10 @@ def _join(path: str, key: str) -> str:
 def _suggest(key: str, here: list[str], path: str) -> str:
     """Return a hint: a key of this table that is spelt nearly so, or the table that the key belongs to."""
     if difflib.get_close_matches(key, here, n=1, cutoff=0.6):
-        return _hint(key, here)
+        return suggestion(key, here)
     tables = [f for f in dataclasses.fields(TrainConfig) if dataclasses.is_dataclass(f.default) and f.name != path]
     homes = [f"{t.name}.{f.name}" for t in tables for f in dataclasses.fields(t.default) if f.name == key]  # type: ignore[arg-type]
-    return f"did you mean '{homes[0]}'?" if homes else _hint(key, here)
-
-
-def _hint(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(known)}"
+    return f"did you mean '{homes[0]}'?" if homes else suggestion(key, here)
 
 
 def _convert(hint: Any, value: Any, where: str, place: str) -> Any:
@@ -186,7 +183,7 @@ def _convert(hint: Any, value: Any, where: str, place: str) -> Any:
         return _convert(next(part for part in parts if part is not type(None)), value, where, place)
     if origin is Literal:
         if value not in parts:
-            raise OptionError(f"'{where}': {place} is not '{value}': {_hint(str(value), list(parts))}")
+            raise OptionError(f"'{where}': {place} is not '{value}': {suggestion(str(value), list(parts))}")
         return value
     if origin is tuple:
         return _convert_list(parts, value, where, place)
