@@ -11,13 +11,11 @@ from torch.nn import functional
 from depth_anything_v2.config import MODEL_CONFIGS, ModelConfig, model_config
 from depth_anything_v2.dinov2_layers import Block, Mlp, PatchEmbed, SwiGLUFFNFused
 from depth_anything_v2.errors import OptionError
+from depth_anything_v2.util.positions import GRID, OFFSET, cubic_pieces
 
 PATCH = 14
-GRID = 37  # tokens per side at the training size, 518 pixels
-INTERPOLATE_OFFSET = 0.1  # added to the target grid before dividing, as in the published models
 CACHED_SIZES = 8
 _PAD = 3  # how far beyond its edge the grid is sampled, and repeated
-_A = -0.75
 
 
 class DinoVisionTransformer(nn.Module):
@@ -54,7 +52,7 @@ class DinoVisionTransformer(nn.Module):
         if rows == columns == GRID:
             return self.pos_embed.float()
         grid = self.pos_embed[:, 1:].float().reshape(1, GRID, GRID, -1).permute(0, 3, 1, 2)
-        scale = ((rows + INTERPOLATE_OFFSET) / GRID, (columns + INTERPOLATE_OFFSET) / GRID)
+        scale = ((rows + OFFSET) / GRID, (columns + OFFSET) / GRID)
         resized = functional.interpolate(grid, scale_factor=scale, mode="bicubic", antialias=False)
         patches = resized.permute(0, 2, 3, 1).reshape(1, rows * columns, -1)
         return torch.cat((self.pos_embed[:, :1].float(), patches), dim=1)
@@ -73,7 +71,7 @@ class DinoVisionTransformer(nn.Module):
         padded = torch.arange(-_PAD, GRID + _PAD, device=grid.device).clamp(0, GRID - 1)
         grid = grid[padded][:, padded]
         down, across = (
-            _cubic_weights(length, torch.where(trained, 1.0, GRID / (count + INTERPOLATE_OFFSET)).float())
+            _cubic_weights(length, torch.where(trained, 1.0, GRID / (count + OFFSET)).float())
             for length, count in zip((rows, columns), counts, strict=True)
         )
         patches = torch.matmul(across, (down @ grid.flatten(1)).reshape(rows, grid.shape[1], -1))
@@ -143,15 +141,11 @@ class DinoVisionTransformer(nn.Module):
 
 
 def _cubic_weights(count: int, step: torch.Tensor) -> torch.Tensor:
-    """Return the (count, GRID + 2 * _PAD) weights of bicubic sampling (a = -0.75) at every `step` of a padded grid.
-
-    Source: R. Keys, "Cubic convolution interpolation for digital image processing", 1981; a as torch has it.
-    """
+    """Return the (count, GRID + 2 * _PAD) weights of bicubic sampling at every `step` of a padded grid."""
     place = step * (torch.arange(count, dtype=torch.float32, device=step.device) + 0.5) - 0.5
     column = torch.arange(-_PAD, GRID + _PAD, dtype=torch.float32, device=step.device)
     distance = (place[:, None] - column).abs()
-    near = ((_A + 2) * distance - (_A + 3)) * distance * distance + 1
-    far = ((_A * distance - 5 * _A) * distance + 8 * _A) * distance - 4 * _A
+    near, far = cubic_pieces(distance)
     return torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(distance)))
 
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from depth_anything_v2.checkpoints.files import METADATA_KEY
 from depth_anything_v2.config import ModelConfig
 from depth_anything_v2.engines.base import Engine, check_batch
-from depth_anything_v2.engines.positions import sample_positions
 from depth_anything_v2.errors import CheckpointFormatError, MissingExtraError, OptionError, OutputError
+from depth_anything_v2.util.positions import sample_positions
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,11 +12,12 @@ import torch
 from engine_models import Batch, batch, conversions_in, drift, opened, relative_error, save_filled
 
 from depth_anything_v2.config import model_config
-from depth_anything_v2.engines import openvino_engine, positions
+from depth_anything_v2.engines import openvino_engine
 from depth_anything_v2.engines.accuracy import PHOTOGRAPHS
 from depth_anything_v2.engines.base import Engine
 from depth_anything_v2.errors import InputError
 from depth_anything_v2.io.images import read_image, to_float
+from depth_anything_v2.util import positions
 from depth_anything_v2.util.transform import preprocess
 
 EXACT, HALF = 1e-4, 1e-2

@@ -12,8 +12,8 @@ from filler import fill
 
 from depth_anything_v2 import dinov2
 from depth_anything_v2.dinov2 import DinoVisionTransformer
-from depth_anything_v2.engines import positions
-from depth_anything_v2.engines.positions import sample_positions
+from depth_anything_v2.util import positions
+from depth_anything_v2.util.positions import sample_positions
 
 GRIDS = [(37, 37), (37, 56), (56, 37), (39, 43), (78, 37), (19, 79), (1, 1), (37, 1), (2, 37), (5, 7), (36, 38)]
 GRIDS += [(38, 38), (120, 3)]
@@ -75,11 +75,11 @@ def test_the_comparison_sees_other_ways_to_sample(
 ) -> None:
     """By target size (no offset), or with the other usual kernel (a = -0.5)."""
     exact = resized(encoder, *grid)
-    for module, name, sample in ((positions, "OFFSET", in_numpy), (dinov2, "INTERPOLATE_OFFSET", in_the_graph)):
+    for module, name, sample in ((positions, "OFFSET", in_numpy), (dinov2, "OFFSET", in_the_graph)):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, 0.0)
             assert np.abs(sample(encoder, *grid) - exact).max() > 20 * TOLERANCE
-    for module, name, sample in ((positions, "CUBIC", in_numpy), (dinov2, "_A", in_the_graph)):
+    for module, name, sample in ((positions, "CUBIC", in_numpy), (positions, "CUBIC", in_the_graph)):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, -0.5)
             assert np.abs(sample(encoder, *grid) - exact).max() > 20 * TOLERANCE

@@ -1,9 +1,12 @@
-"""The position embedding of DINOv2 for engines without torch: sampled in NumPy, given to the network as an input.
+"""How the position embedding of DINOv2 is sampled: the numbers that torch and NumPy share, and the way in NumPy.
 
-Inside a network that runs in half precision the places to sample at would be rounded, too.
+Engines without torch sample in NumPy and give the result to the network as an input: inside a network that runs in
+half precision the places to sample at would be rounded, too.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,16 @@ OFFSET = 0.1  # added to the target grid before dividing, as in the published mo
 CUBIC = -0.75  # the coefficient of the kernel that torch has
 
 Array = npt.NDArray[np.float32]
+
+
+def cubic_pieces(distance: Any) -> tuple[Any, Any]:
+    """Return the kernel of bicubic sampling at a distance up to 1, and from 1 to 2, of a NumPy array or a tensor.
+
+    Source: R. Keys, "Cubic convolution interpolation for digital image processing", 1981; a as torch has it.
+    """
+    near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1
+    far = ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
+    return near, far
 
 
 def sample_positions(embedding: Array, rows: int, columns: int) -> Array:
@@ -37,11 +50,11 @@ def _weights(count: int) -> Array:
     weights = np.zeros((count, GRID), np.float32)
     for tap in range(-1, 3):
         column = np.clip(first + tap, 0, GRID - 1)
-        np.add.at(weights, (np.arange(count), column), _kernel(np.abs(place - (first + tap))).astype(np.float32))
+        np.add.at(weights, (np.arange(count), column), _kernel(np.abs(place - (first + tap))))
     return weights
 
 
-def _kernel(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1
-    far = ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
-    return np.where(distance <= 1, near, far)
+def _kernel(distance: npt.NDArray[np.float64]) -> Array:
+    near, far = cubic_pieces(distance)
+    weight: Array = np.where(distance <= 1, near, far).astype(np.float32)
+    return weight
