@@ -90,14 +90,10 @@ def _torch_version() -> str:
 def _open_openvino(source: Source) -> Opened:
     from depth_anything_v2.engines import openvino_engine
 
-    precision, measured = source.request.precision, None
-    candidates = [name for name in openvino_engine.precisions() if name != "float32"]
-    if precision != "auto":
-        openvino_engine.check_precision(precision)  # told before anything is converted
+    openvino_engine.check_precision(source.request.precision)  # told before anything is converted
     config, licence, notes = source.describe()
     conversion = _OpenVINO(source, config)
-    if precision == "auto":
-        precision, measured = _fastest(source, conversion.key("auto"), candidates, conversion.fresh, config)
+    precision, measured = conversion.precision()
     engine, note = conversion.open(precision)
     conversion.forget()
     return Opened(engine, config, licence, (*notes, *([note] if note else [])), measured)
@@ -116,6 +112,16 @@ class _OpenVINO:
 
         key = _key(self.source, self.config, "openvino", openvino_engine.version(), openvino_engine.processor())
         return {**key, "precision": precision, **({} if shape is None else {"shape": list(shape)})}
+
+    def precision(self, size: tuple[int, int] | None = None) -> tuple[str, Accuracy | None]:
+        """Return the precision asked for, or the one that 'auto' is; size: the only one that the network takes."""
+        from depth_anything_v2.engines import openvino_engine
+
+        asked = self.source.request.precision
+        if asked != "auto":
+            return asked, None
+        candidates = [name for name in openvino_engine.precisions() if name != "float32"]
+        return _fastest(self.source, self.key("auto"), candidates, self.fresh, self.config, size)
 
     def open(self, precision: str) -> tuple[Engine, str | None]:
         """Return the engine from its entry in the store, made or made anew if need be, and a note for the user."""
@@ -279,12 +285,8 @@ def _open_exported_openvino(source: Source, exported: Exported) -> tuple[Engine,
     from depth_anything_v2.engines import openvino_engine
 
     conversion = _ExportedOpenVINO(source, exported.config)
-    precision, measured = source.request.precision, None
-    if precision == "auto":
-        candidates = [name for name in openvino_engine.precisions() if name != "float32"]
-        key = conversion.key("auto")
-        precision, measured = _fastest(source, key, candidates, conversion.fresh, exported.config, exported.static)
-    openvino_engine.check_precision(precision)
+    openvino_engine.check_precision(source.request.precision)
+    precision, measured = conversion.precision(exported.static)
     return conversion.open(precision)[0], measured
 
 

@@ -84,15 +84,11 @@ def precisions() -> tuple[str, ...]:
     return tuple(name for name, (_, ability) in PRECISIONS.items() if ability in abilities)
 
 
-def check_precision(precision: str) -> str:
-    """Return `precision`; raises OptionError where it is unknown or the processor lacks it."""
-    if precision not in PRECISIONS:
-        raise OptionError(f"unknown precision '{precision}': auto, {', '.join(PRECISIONS)}")
-    if precision not in precisions():
-        raise OptionError(
-            f"this processor does not compute in {precision} through OpenVINO: use {' or '.join(precisions())}"
-        )
-    return precision
+def check_precision(precision: str) -> None:
+    """Raise OptionError where the processor lacks a precision, which 'auto' never does; MissingExtraError."""
+    own = precisions()
+    if precision not in ("auto", *own):
+        raise OptionError(f"this processor does not compute in {precision} through OpenVINO: use {' or '.join(own)}")
 
 
 def convert(
@@ -148,20 +144,20 @@ def save_exported(model: Any, path: Path, metadata: Mapping[str, str], *, half: 
     """
     for key, value in metadata.items():
         model.set_rt_info(value, key if key == METADATA_KEY else ["model_info", key])
-    try:
-        import_openvino().save_model(model, path, compress_to_fp16=half)
-    except RuntimeError as error:
-        raise OutputError(f"cannot write '{path}': OpenVINO says '{error}'") from error
+    _save(model, path, half)
 
 
 def save(model: Any, folder: Path, precision: str) -> None:
     """Write a converted model as NETWORK into a folder. Raises OutputError."""
     # In half precision the processor makes 16 bit of the weights anyway: a file of half the size loads faster.
-    half = precision != "float32" and _fits_float16(model)
+    _save(model, folder / NETWORK, precision != "float32" and _fits_float16(model))
+
+
+def _save(model: Any, path: Path, half: bool) -> None:
     try:
-        import_openvino().save_model(model, folder / NETWORK, compress_to_fp16=half)
+        import_openvino().save_model(model, path, compress_to_fp16=half)
     except RuntimeError as error:
-        raise OutputError(f"cannot write '{folder / NETWORK}': OpenVINO says '{error}'") from error
+        raise OutputError(f"cannot write '{path}': OpenVINO says '{error}'") from error
 
 
 def _fits_float16(model: Any) -> bool:
