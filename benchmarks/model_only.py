@@ -13,7 +13,6 @@ position embedding in another way, and is about 0.01 away from the published mod
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import multiprocessing
 import os
@@ -36,8 +35,6 @@ from depth_anything_v2.errors import DepthAnythingError
 
 Array = npt.NDArray[np.float32]
 Run = Callable[[Array], Array]
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO does without
 RIVALS = ("transformers", "openvino", "onnxruntime")
 OURS = ("torch:float32", "torch:bfloat16", "openvino:float32", "openvino:bfloat16", "onnx:float32")
 EXAMPLE = Path(__file__).resolve().parents[1] / "assets" / "examples" / "coffee.jpg"
@@ -84,17 +81,20 @@ def _load_transformers(weights: Weights, _height: int, _width: int) -> Run:
 
 
 def _load_openvino(weights: Weights, height: int, width: int) -> Run:
-    import openvino
+    from depth_anything_v2.engines.openvino_engine import import_openvino
 
-    model = openvino.Core().compile_model(
-        weights.plain(height, width, ".xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    model = (
+        import_openvino()
+        .Core()
+        .compile_model(weights.plain(height, width, ".xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     )
     return lambda batch: np.array(model(batch)[0])
 
 
 def _load_onnxruntime(weights: Weights, height: int, width: int) -> Run:
-    onnxruntime: Any = importlib.import_module("onnxruntime")  # it has no types
-    session = onnxruntime.InferenceSession(weights.plain(height, width, ".onnx"), providers=["CPUExecutionProvider"])
+    from depth_anything_v2.engines.onnx_engine import runtime
+
+    session = runtime().InferenceSession(weights.plain(height, width, ".onnx"), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda batch: np.asarray(session.run(None, {name: batch})[0])
 

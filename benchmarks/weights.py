@@ -109,6 +109,8 @@ def write_plain(weights: Weights, height: int, width: int) -> None:
     """Convert transformers' model with the tools of torch and OpenVINO as they are, at one size, batch 1."""
     import torch
 
+    from depth_anything_v2.engines.openvino_engine import import_openvino
+
     onnx_file, ir_file = (weights.plain(height, width, suffix) for suffix in (".onnx", ".xml"))
     if onnx_file.exists() and ir_file.exists():
         return
@@ -126,8 +128,7 @@ def write_plain(weights: Weights, height: int, width: int) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing notes
         torch.onnx.export(model, (example,), onnx_file, dynamo=True, verbose=False)
-        import openvino
-
+        openvino = import_openvino()
         converted = openvino.convert_model(model, example_input=example, input=[1, 3, height, width])
     openvino.save_model(converted, ir_file, compress_to_fp16=False)
 
