@@ -291,6 +291,11 @@ class DepthEstimator:
         Where the device has too little memory for a batch, it is halved, with a warning the first time; raises
         OutOfMemoryError when it is not enough for one picture.
         """
+        answers = self._passes(prepared, batch_size)
+        return [self._refined(picture, answer, batch_size) for picture, answer in zip(prepared, answers, strict=True)]
+
+    def _passes(self, prepared: Sequence[Prepared], batch_size: int | None) -> list[npt.NDArray[np.float32]]:
+        """Return what the network answers to each input, (h, w) float32."""
         buckets: dict[tuple[int, int], list[int]] = {}
         for index, picture in enumerate(prepared):
             buckets.setdefault(picture.network_size, []).append(index)
@@ -302,7 +307,7 @@ class DepthEstimator:
                 if depths is not None:
                     answers.update(zip(group, depths, strict=True))
                     waiting = waiting[len(group) :]
-        return [self._refined(picture, answers[index], batch_size) for index, picture in enumerate(prepared)]
+        return [answers[index] for index in range(len(prepared))]
 
     def _refined(self, prepared: Prepared, answer: npt.NDArray[np.float32], batch_size: int | None) -> Answer:
         """Return the answer with the detail of the tiles, where the picture has some."""
@@ -314,7 +319,7 @@ class DepthEstimator:
         def predict(crops: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[np.float32]]:
             tensors = [preprocess(crop, self.config.preprocessing, size) for crop in crops]
             parts = [Prepared(tensor, grid.side, grid.side, prepared.input_size) for tensor in tensors]
-            return [part for part in self.run(parts, batch_size=batch_size) if not isinstance(part, TiledDepth)]
+            return self._passes(parts, batch_size)
 
         coarse = resize_depth(answer, prepared.height, prepared.width)
         return refine(picture, coarse, predict, grid, kind=self.config.kind, batch_size=batch_size or self.batch_size)
