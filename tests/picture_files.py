@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from filler import fill
 from PIL import Image
 
 from depth_anything_v2.camera import Camera
-from depth_anything_v2.config import model_config
+from depth_anything_v2.config import ModelConfig, model_config
 from depth_anything_v2.errors import ImageTooLargeError
 from depth_anything_v2.estimator import Prepared
 from depth_anything_v2.jobs.options import EstimatorOptions
 from depth_anything_v2.prediction import DepthPrediction, Provenance
+
+if TYPE_CHECKING:
+    import torch
 
 
 def photo(path: Path, height: int = 48, width: int = 64, seed: int = 0) -> Path:
@@ -40,6 +44,23 @@ def save_tiny_checkpoint(path: Path, max_depth_m: float | None = None) -> Path:
     model = build_model(config)
     model.depth_head.scratch.output_conv2[2].bias.data.fill_(0.0 if max_depth_m else 1.0)
     return save_checkpoint(path, model.state_dict(), config, licence="apache-2.0")
+
+
+def save_filled(
+    path: Path, config: ModelConfig, change: Callable[[dict[str, torch.Tensor]], None] | None = None
+) -> Path:
+    """Write a checkpoint with the filler's weights, after `change` had its way with them."""
+    import torch
+
+    from depth_anything_v2.checkpoints import save_checkpoint
+    from depth_anything_v2.dpt import build_model
+
+    with torch.device("meta"):
+        shapes = {name: tuple(value.shape) for name, value in build_model(config).state_dict().items()}
+    state = {name: torch.from_numpy(fill(name, shape)) for name, shape in shapes.items()}
+    if change:
+        change(state)
+    return save_checkpoint(path, state, config, licence="apache-2.0")
 
 
 class FakeEstimator:

@@ -38,11 +38,6 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def version() -> str:
-    """Return ONNX Runtime's version."""
-    return str(runtime().__version__)
-
-
 def convert(model: nn.Module, config: ModelConfig, static: tuple[int, int] | None = None) -> Any:
     """Return the `torch.onnx.ONNXProgram` of a torch model; 'image' (N, 3, H, W) in, 'depth' (N, H, W) out, float32.
 

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from filler import fill, network_input
+from filler import network_input
+from picture_files import save_filled
 
-from depth_anything_v2.checkpoints import resolve_checkpoint, save_checkpoint
-from depth_anything_v2.config import ModelConfig, model_config
-from depth_anything_v2.dpt import build_model
+from depth_anything_v2.checkpoints import resolve_checkpoint
+from depth_anything_v2.config import model_config
 from depth_anything_v2.engines import store
 from depth_anything_v2.engines.choose import Request
 from depth_anything_v2.engines.opening import Opened, open_engine
@@ -46,18 +46,6 @@ def save_small(path: Path, change: Callable[[dict[str, torch.Tensor]], None] | N
             change(state)
 
     return save_filled(path, SMALL, all_changes)
-
-
-def save_filled(
-    path: Path, config: ModelConfig, change: Callable[[dict[str, torch.Tensor]], None] | None = None
-) -> Path:
-    """Write a checkpoint with the filler's weights."""
-    with torch.device("meta"):
-        shapes = {name: tuple(value.shape) for name, value in build_model(config).state_dict().items()}
-    state = {name: torch.from_numpy(fill(name, shape)) for name, shape in shapes.items()}
-    if change:
-        change(state)
-    return save_checkpoint(path, state, config, licence="apache-2.0")
 
 
 def opened(

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_models import Batch, batch, conversions_in, drift, opened, relative_error, save_filled
+from engine_models import Batch, batch, conversions_in, drift, opened, relative_error
+from picture_files import save_filled
 
 from depth_anything_v2.config import model_config
 from depth_anything_v2.engines import openvino_engine

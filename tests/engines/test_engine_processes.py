@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_models import SMALL, opened, save_filled
-from picture_files import photo
+from engine_models import SMALL, opened
+from picture_files import photo, save_filled
 
 from depth_anything_v2.estimator import DepthEstimator
 from depth_anything_v2.io import read_depth

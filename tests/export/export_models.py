@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from filler import fill
+from picture_files import save_filled
 
-from depth_anything_v2.checkpoints import load_checkpoint, resolve_checkpoint, save_checkpoint
+from depth_anything_v2.checkpoints import load_checkpoint, resolve_checkpoint
 from depth_anything_v2.config import ModelConfig, Preprocessing, model_config
-from depth_anything_v2.dpt import build_model
 from depth_anything_v2.engines.source import build
 
 SIDE = 84  # of the network input of a square picture
@@ -37,10 +36,7 @@ def small_config(max_depth_m: float | None = None) -> ModelConfig:
 
 
 def save_small_transformer(path: Path, max_depth_m: float | None = None) -> Path:
-    config = small_config(max_depth_m)
-    state = build_model(config).state_dict()
-    filled = {key: torch.from_numpy(fill(key, tuple(value.shape))) for key, value in state.items()}
-    return save_checkpoint(path, filled, config, licence="apache-2.0")
+    return save_filled(path, small_config(max_depth_m))
 
 
 def by_torch(checkpoint: Path, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
