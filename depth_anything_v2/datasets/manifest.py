@@ -17,7 +17,7 @@ from depth_anything_v2.camera import Camera
 from depth_anything_v2.config import Geometry, Kind
 from depth_anything_v2.datasets.arrays import read_array
 from depth_anything_v2.datasets.lists import read_text
-from depth_anything_v2.datasets.reader import DepthDataset
+from depth_anything_v2.datasets.reader import DepthDataset, frames_of_split
 from depth_anything_v2.datasets.rgbd import camera_of_matrix
 from depth_anything_v2.datasets.sample import DepthMap, Frame, Mask
 from depth_anything_v2.errors import InputError, NoInputError, OptionError, suggestion
@@ -70,10 +70,7 @@ class Manifest(DepthDataset):
         rows = [_frame(row, number, self.path, defaults) for number, row in _rows(self.path)]
         if not rows:
             raise NoInputError(f"'{path}' has no rows: one for each picture is expected below the heading")
-        chosen = [frame for frame in rows if split in ("", frame.split)]
-        if not chosen:
-            there = ", ".join(sorted({frame.split for frame in rows} - {""})) or "none"
-            raise NoInputError(f"no row of '{path}' has the split '{split}': there are {there}")
+        chosen = frames_of_split(rows, split, f"no row of '{path}' has the split '{split}'")
         super().__init__(chosen, resize_image=resize_image)
 
     def read_depth(self, frame: Frame) -> DepthMap:

@@ -16,6 +16,15 @@ from depth_anything_v2.io.images import read_image, to_uint8
 Self = TypeVar("Self", bound="DepthDataset")
 
 
+def frames_of_split(frames: Sequence[Frame], split: str, missing: str) -> list[Frame]:
+    """Return the frames of a split, '' for all; raises NoInputError, `missing` and the splits there are, for none."""
+    chosen = [frame for frame in frames if split in ("", frame.split)]
+    if not chosen:
+        there = ", ".join(sorted({frame.split for frame in frames} - {""})) or "none"
+        raise NoInputError(f"{missing}: there are {there}")
+    return chosen
+
+
 class DepthDataset(Sequence[Sample], ABC):
     """A sequence of samples, read when asked for. A slice is a dataset, too. Picklable, for loader processes.
 
@@ -102,8 +111,4 @@ class FolderDataset(DepthDataset):
         found = sorted(self.discover(), key=lambda frame: (frame.split, str(frame.image), frame.index))
         if not found:
             raise NoInputError(f"'{self.root}' holds no frames of {self.name}: {self.layout[0]} is looked for")
-        chosen = [frame for frame in found if split in ("", frame.split)]
-        if not chosen:
-            there = ", ".join(sorted({frame.split for frame in found} - {""})) or "none"
-            raise NoInputError(f"{self.name} in '{self.root}' has no split '{split}': there are {there}")
-        return chosen
+        return frames_of_split(found, split, f"{self.name} in '{self.root}' has no split '{split}'")
